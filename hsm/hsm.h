@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A PKCS#11 token, as Joinery uses one: key objects found by an identifier,
+ * and the few operations of a join.  Knows no LoRaWAN and no store.
+ *
+ * The surface is narrow on purpose: no function returns a root key, a full
+ * MAC or the value of a key (one exception says so in its name).
+ *
+ * Threads: hsm_open and hsm_close on one thread, alone; everything else from
+ * any thread, with a session that this thread holds.  The module is loaded
+ * in a process that never forks afterwards.
+ *
+ * Errors every function may give:
+ *   JY_ETOKEN     the token is gone or answers nonsense: nothing is known
+ *   JY_EPIN       the PIN was refused; it is never tried a second time
+ *   JY_ETOKENREQ  the token works, and refused this request
+ *   JY_ENOKEY     the token works, and holds no such key object
+ * A dead session is replaced and a stale handle found anew, once, inside.
+ */
+#ifndef JY_HSM_HSM_H
+#define JY_HSM_HSM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "src/base/err.h"
+
+struct hsm;
+struct hsm_session;
+struct hsm_key;
+
+/* ---- the token ---- */
+
+struct hsm_config {
+	/*
+	 * RFC 7512: token= and/or serial= name the token, module-path= the
+	 * module; pin-source= is file:PATH (a regular file that only its
+	 * owner can read), fd:N, credential:NAME (systemd) or prompt: (a
+	 * terminal).  pin-value is refused.
+	 */
+	const char *uri;
+	const char *init_args; /* CK_C_INITIALIZE_ARGS.pReserved, or "" */
+	unsigned sessions;     /* beside the anchor session; >= 1 */
+	unsigned cache;        /* session-object copies to keep; >= 16 */
+	/* Policy guarantees to insist on: names of enum hsm_policy. */
+	const char *const *require;
+	size_t require_count;
+};
+
+/* What the token really does, found out by trying (hsm/probe.c). */
+enum hsm_policy {
+	HSM_POLICY_ALLOWED_MECHANISMS, /* CKA_ALLOWED_MECHANISMS holds */
+	HSM_POLICY_NO_WRAP,            /* non-extractable keys stay inside */
+	HSM_POLICY_NO_MODIFY,          /* CKA_MODIFIABLE=false holds */
+	HSM_POLICY_NO_COPY,            /* CKA_COPYABLE=false holds */
+	HSM_POLICY_SENSITIVE,          /* CKA_SENSITIVE values are refused */
+	HSM_POLICY_USAGE,              /* usage booleans are enforced */
+	HSM_POLICY_NO_CONCATENATE,     /* CKM_CONCATENATE_* cannot be reached */
+	HSM_POLICY_COUNT
+};
+
+/* "allowed-mechanisms", ...; a static string. */
+const char *hsm_policy_name(enum hsm_policy policy);
+
+#define HSM_CHECKS_MAX 32
+
+/* One line of the report: a mechanism that was run, or a policy. */
+struct hsm_check {
+	char name[48]; /* "CKM_AES_CMAC sign" or "policy no-wrap" */
+	bool ok;
+	bool needed;      /* start-up is refused if it is not ok */
+	char detail[120]; /* what happened, "" if nothing to say */
+};
+
+struct hsm_report {
+	char module[256];
+	char token[33]; /* label, trimmed */
+	char serial[17];
+	char model[17];
+	char library[40]; /* description and version */
+	struct hsm_check checks[HSM_CHECKS_MAX];
+	size_t check_count;
+	bool ok; /* every needed check is ok */
+};
+
+/* Print for people, or as one JSON object. */
+void hsm_report_print(const struct hsm_report *report, FILE *out, bool json);
+
+/*
+ * Load the module, find the one token the URI names, log in, prove every
+ * mechanism and policy, check the canary key, index the key objects.
+ * report, never NULL, is filled as far as it went, also on failure.
+ * JY_ECONFIG: the URI or PIN source is unusable, or no or several tokens
+ * match; JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee
+ * in require is not given; JY_ENOKEY: the token was not prepared (no canary
+ * or import key).
+ */
+enum jy_err hsm_open(const struct hsm_config *config, struct hsm **out,
+    struct hsm_report *report, struct errctx *ec) JY_CHECK;
+
+/* Log out and unload; NULL is fine.  All sessions and keys are given back. */
+void hsm_close(struct hsm *hsm);
+
+struct hsm_setup {
+	const struct hsm_config *config;
+	bool create;               /* initialise a blank token of that label */
+	const char *so_pin_source; /* as pin-source=; for create */
+};
+
+/*
+ * Prepare a token: initialise it if asked to and it does not exist yet, then
+ * create the import key (RSA-3072) and the canary key where they are missing.
+ * Never touches a key that is there.  *created_import says whether the
+ * import key is new.
+ */
+enum jy_err hsm_setup(const struct hsm_setup *setup, bool *created_import,
+    struct errctx *ec) JY_CHECK;
+
+/*
+ * Ask the canary key for its answer and compare with the one of start-up:
+ * JY_OK means the token lives.  Cheap enough for once a minute.
+ */
+enum jy_err hsm_canary(
+    struct hsm *hsm, struct hsm_session *s, struct errctx *ec) JY_CHECK;
+
+#define HSM_IDENTITY_LEN 4
+
+/* The canary's check value: identifies the token across restarts. */
+void hsm_identity(const struct hsm *hsm, uint8_t out[HSM_IDENTITY_LEN]);
+
+/* PKCS#11 calls made so far by this process, and copies made on a miss. */
+struct hsm_stats {
+	uint64_t calls;
+	uint64_t cache_misses;
+};
+
+void hsm_stats(const struct hsm *hsm, struct hsm_stats *out);
+
+/* ---- sessions ---- */
+
+/*
+ * Borrow a session for this thread, waiting until one is free; give it back
+ * soon.  Never fails: a session that cannot be opened fails at first use.
+ */
+struct hsm_session *hsm_session_get(struct hsm *hsm);
+void hsm_session_put(struct hsm *hsm, struct hsm_session *s);
+
+/* ---- key objects ---- */
+
+/* What a key may do; each is a row of the table in hsm/template.c. */
+enum hsm_template {
+	HSM_ROOT,        /* CMAC, ECB decrypt, derive: 1.0.x root, NwkKey */
+	HSM_DERIVE_ONLY, /* derive: the AppKey of a 1.1 device */
+	HSM_MAC,         /* CMAC, session object: JSIntKey */
+	HSM_DECRYPT,     /* ECB decrypt, session object: JSEncKey */
+	HSM_KEK,         /* RFC 3394 wrap */
+	HSM_TEMPLATE_COUNT
+};
+
+#define HSM_ID_MAX 32
+
+/* A key object's CKA_ID: chosen by the caller, unique in the token. */
+struct hsm_id {
+	uint8_t len; /* 1..HSM_ID_MAX */
+	uint8_t b[HSM_ID_MAX];
+};
+
+/*
+ * Get the token's key of that CKA_ID ready for use, as a session-object copy
+ * in a bounded cache.  The key is pinned until it is put back.  JY_ENOKEY
+ * when the token has none or more than one of that ID.
+ */
+enum jy_err hsm_key_get(struct hsm *hsm, const struct hsm_id *id,
+    enum hsm_template template, struct hsm_key **out,
+    struct errctx *ec) JY_CHECK;
+
+/*
+ * Likewise for a key that the token derives: E(parent, block), under an ID of
+ * the caller's choosing that names parent and block, as a session object of
+ * template HSM_MAC or HSM_DECRYPT.
+ */
+enum jy_err hsm_key_get_derived(struct hsm *hsm, const struct hsm_id *id,
+    enum hsm_template template, struct hsm_key *parent, const uint8_t block[16],
+    struct hsm_key **out, struct errctx *ec) JY_CHECK;
+
+/* Unpin; NULL is fine. */
+void hsm_key_put(struct hsm *hsm, struct hsm_key *key);
+
+#define HSM_KCV_LEN 4
+
+/* A key on its way into the token; see SealedKey in proto/joinery.proto. */
+struct hsm_sealed {
+	const uint8_t *import_key;    /* fingerprint, 32 octets */
+	const uint8_t *transport_key; /* RSA-OAEP ciphertext */
+	size_t transport_key_len;
+	const uint8_t *wrapped_key; /* 24, 32 or 40 octets */
+	size_t wrapped_key_len;
+	const uint8_t *kcv; /* HSM_KCV_LEN octets */
+};
+
+/*
+ * Unwrap a sealed key in the token and keep it as a token object.  The length
+ * must be that of an AES key of key_len octets.  JY_EINVAL: sealed for
+ * another import key, or a wrong length; JY_EKCV: the check value does not
+ * match; JY_ETOKENREQ: it does not unwrap.  On failure no object is left.
+ * An older object of the same ID (left by an interrupted import) is removed.
+ */
+enum jy_err hsm_key_import(struct hsm *hsm, const struct hsm_sealed *sealed,
+    size_t key_len, enum hsm_template template, const struct hsm_id *id,
+    const char *label, struct errctx *ec) JY_CHECK;
+
+/* Generate an AES key of key_len octets in the token; also gives its KCV. */
+enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
+    enum hsm_template template, const struct hsm_id *id, const char *label,
+    uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
+
+/* Destroy the token object; JY_ENOKEY when there is none. */
+enum jy_err hsm_key_destroy(
+    struct hsm *hsm, const struct hsm_id *id, struct errctx *ec) JY_CHECK;
+
+#define HSM_PUBLIC_KEY_MAX 1024
+#define HSM_FINGERPRINT_LEN 32
+
+/* The import key's SubjectPublicKeyInfo (DER) and its SHA-256. */
+enum jy_err hsm_import_key(struct hsm *hsm, uint8_t der[HSM_PUBLIC_KEY_MAX],
+    size_t *der_len, uint8_t fingerprint[HSM_FINGERPRINT_LEN],
+    struct errctx *ec) JY_CHECK;
+
+/* ---- the operations of a join ---- */
+
+#define HSM_MIC_LEN 4
+#define HSM_WRAPPED_LEN 24
+
+/*
+ * The first 4 octets of AES-CMAC (RFC 4493) over data.  The rest of the MAC
+ * is wiped: a whole one would be an encryption oracle's first half.
+ */
+enum jy_err hsm_mic(struct hsm_session *s, struct hsm_key *key,
+    const uint8_t *data, size_t len, uint8_t mic[HSM_MIC_LEN],
+    struct errctx *ec) JY_CHECK;
+
+/* AES-ECB decrypt 16 or 32 octets: how a join-accept is "encrypted". */
+enum jy_err hsm_decrypt(struct hsm_session *s, struct hsm_key *key,
+    const uint8_t *in, size_t len, uint8_t *out, struct errctx *ec) JY_CHECK;
+
+/*
+ * Derive E(root, block) as a session object, wrap it under kek (RFC 3394)
+ * and destroy it.
+ */
+enum jy_err hsm_derive_wrapped(struct hsm_session *s, struct hsm_key *root,
+    const uint8_t block[16], struct hsm_key *kek, uint8_t out[HSM_WRAPPED_LEN],
+    struct errctx *ec) JY_CHECK;
+
+/*
+ * Derive E(root, block) and read it: the one way a key leaves in clear, for
+ * peers whose row names it.  The caller wipes out.
+ */
+enum jy_err hsm_derive_clear(struct hsm_session *s, struct hsm_key *root,
+    const uint8_t block[16], uint8_t out[16], struct errctx *ec) JY_CHECK;
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log.  A line is put together in a buffer on the stack, escaped, and
+ * leaves in one write(2), so that lines of several processes and threads on
+ * the same descriptor do not mix.
+ *
+ * A flood is cut: per second and level no more than LOG_BURST lines leave;
+ * the first line of a later second says how many were left out.
+ */
+#include "src/base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_BURST 200U
+
+static const char *log_program = "joinery";
+static enum log_level log_max = LOG_LEVEL_INFO;
+static bool log_journal;
+
+static const struct {
+	const char *name;
+	int syslog;
+} log_levels[] = {
+	[LOG_LEVEL_ERROR] = { "error", 3 },
+	[LOG_LEVEL_WARN] = { "warn", 4 },
+	[LOG_LEVEL_NOTICE] = { "notice", 5 },
+	[LOG_LEVEL_INFO] = { "info", 6 },
+	[LOG_LEVEL_DEBUG] = { "debug", 7 },
+};
+
+/* Lines of this second and those left out, per level. */
+static struct {
+	_Atomic long second;
+	_Atomic unsigned lines;
+	_Atomic unsigned dropped;
+} log_rate[ARRAY_LEN(log_levels)];
+
+void
+log_init(const char *program, enum log_level max)
+{
+	log_program = program;
+	log_max = max;
+	log_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+bool
+log_level_parse(const char *text, enum log_level *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(log_levels); i++) {
+		if (strcmp(text, log_levels[i].name) == 0) {
+			*out = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Whether a line may leave now; *dropped says how many did not before. */
+static bool
+rate_allows(enum log_level level, long now_s, unsigned *dropped)
+{
+	*dropped = 0;
+	if (atomic_exchange(&log_rate[level].second, now_s) != now_s) {
+		atomic_store(&log_rate[level].lines, 0);
+		*dropped = atomic_exchange(&log_rate[level].dropped, 0);
+	}
+	if (atomic_fetch_add(&log_rate[level].lines, 1) < LOG_BURST) {
+		return true;
+	}
+	atomic_fetch_add(&log_rate[level].dropped, 1);
+	return false;
+}
+
+/* Append text to line[*len], control characters as \xNN. */
+static void
+append_escaped(char *line, size_t cap, size_t *len, const char *text)
+{
+	for (; *text != '\0' && *len + 5 < cap; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= 0x20 && c != 0x7f) {
+			line[(*len)++] = (char)c;
+		} else {
+			*len += (size_t)snprintf(line + *len, 5, "\\x%02x", c);
+		}
+	}
+}
+
+void
+log_write(enum log_level level, const char *area, const char *msg,
+    const char *fmt, ...)
+{
+	char pairs[1024], line[2048];
+	struct timespec now;
+	unsigned dropped;
+	struct tm tm;
+	size_t len = 0;
+	va_list ap;
+
+	if (level > log_max) {
+		return;
+	}
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	if (!rate_allows(level, (long)now.tv_sec, &dropped)) {
+		return;
+	}
+	if (log_journal) {
+		len = (size_t)snprintf(
+		    line, sizeof(line), "<%d>", log_levels[level].syslog);
+	} else {
+		(void)gmtime_r(&now.tv_sec, &tm);
+		len = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%SZ ", &tm);
+	}
+	len +=
+	    (size_t)snprintf(line + len, sizeof(line) - len, "%s[%d] %s %s: %s",
+		log_program, (int)getpid(), log_levels[level].name, area, msg);
+	va_start(ap, fmt);
+	(void)vsnprintf(pairs, sizeof(pairs), fmt, ap);
+	va_end(ap);
+	if (pairs[0] != '\0') {
+		append_escaped(line, sizeof(line) - 40, &len, " ");
+		append_escaped(line, sizeof(line) - 40, &len, pairs);
+	}
+	if (dropped > 0) {
+		len += (size_t)snprintf(line + len, sizeof(line) - len,
+		    " lines_left_out=%u", dropped);
+	}
+	line[len++] = '\n';
+	/* Nothing can be done about a log that cannot be written. */
+	if (write(STDERR_FILENO, line, len) < 0) {
+		return;
+	}
+}

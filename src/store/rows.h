@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the store keeps, as plain values, and how each row is laid out in
+ * octets.  No row holds a key or a wrapped key.
+ *
+ * Text fields are NUL-terminated and at most ..._MAX octets long without the
+ * NUL; an empty text means "not set".
+ */
+#ifndef JY_STORE_ROWS_H
+#define JY_STORE_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/err.h"
+#include "src/base/hex.h"
+#include "src/lorawan/nonce.h"
+#include "src/lorawan/version.h"
+
+#define STORE_LABEL_MAX 64 /* KEK labels, names of peers, apps, devices */
+#define STORE_AS_ID_MAX 128
+#define STORE_SAN_MAX 255
+#define STORE_REASON_MAX 159
+#define STORE_NET_IDS_MAX 16
+#define STORE_AS_IDS_MAX 8
+#define STORE_ID_LEN 16 /* a session key ID */
+#define STORE_KCV_LEN 4
+#define STORE_FINGERPRINT_LEN 32
+
+/* A device is the pair of its EUIs. */
+struct device_id {
+	struct eui64 dev_eui;
+	struct eui64 join_eui;
+};
+
+/* A root key that the token holds for a device; generation 0: none. */
+struct device_key {
+	uint32_t generation;
+	uint8_t role; /* enum key_role of join/keys.h */
+};
+
+struct device_row {
+	struct device_id id;
+	uint32_t revision;           /* counts changes; 0: not stored yet */
+	enum lw_version mac_version; /* LW_VERSION_NONE: as the NS says */
+	uint8_t net_id_count;        /* 0: any registered NS */
+	uint32_t net_ids[STORE_NET_IDS_MAX];
+	char as_id[STORE_AS_ID_MAX + 1];
+	char ns_kek[STORE_LABEL_MAX + 1];
+	char as_kek[STORE_LABEL_MAX + 1];
+	char app[STORE_LABEL_MAX + 1];
+	char name[STORE_LABEL_MAX + 1];
+	bool resets_join_nonces;
+	bool v10_root_is_app_key;
+	struct device_key nwk_key;
+	struct device_key app_key;
+	uint64_t created_ms;
+	uint64_t changed_ms;
+};
+
+/*
+ * The counters of a device; they outlive the device row, so that a device
+ * deleted and registered again never sees a JoinNonce twice.
+ */
+struct nonce_row {
+	uint32_t join_nonce; /* the last one used; 0: none */
+	bool has_dev_nonce;
+	uint16_t dev_nonce; /* the highest accepted */
+	bool has_rj_count0;
+	uint16_t rj_count0;
+	bool has_rj_count1;
+	uint16_t rj_count1;
+};
+
+/* What derives a session's keys again. */
+struct session_row {
+	uint8_t id[STORE_ID_LEN]; /* ULID layout: 48-bit ms, 80 random */
+	struct device_id device;
+	enum lw_version mac_version; /* of the join */
+	bool opt_neg;
+	uint8_t join_type;         /* enum lw_join_type */
+	struct device_key nwk_key; /* root of the network keys */
+	struct device_key app_key; /* root of the AppSKey; may be none */
+	uint32_t join_nonce;
+	uint16_t counter; /* DevNonce, or RJcount */
+	uint32_t net_id;
+	uint32_t dev_addr;
+	uint64_t created_ms;
+	uint64_t expires_ms;            /* 0: without end */
+	char peer[STORE_LABEL_MAX + 1]; /* the NS that asked */
+};
+
+/* A key encryption key; the token holds it under key_id. */
+struct kek_row {
+	char label[STORE_LABEL_MAX + 1];
+	uint64_t key_id; /* random, part of its CKA_ID */
+	uint16_t bits;   /* 128, 192, 256 */
+	uint8_t kcv[STORE_KCV_LEN];
+	uint64_t created_ms;
+};
+
+enum peer_role { /* as PeerRole of the protocol */
+	PEER_NONE = 0,
+	PEER_NS = 1,
+	PEER_AS = 2,
+	PEER_ADMIN = 3
+};
+
+struct peer_row {
+	char name[STORE_LABEL_MAX + 1];
+	enum peer_role role;
+	uint8_t net_id_count;
+	uint32_t net_ids[STORE_NET_IDS_MAX];
+	uint8_t as_id_count;
+	char as_ids[STORE_AS_IDS_MAX][STORE_AS_ID_MAX + 1];
+	char cert_san[STORE_SAN_MAX + 1];
+	bool has_fingerprint;
+	uint8_t fingerprint[STORE_FINGERPRINT_LEN];
+	bool has_uid;
+	uint32_t uid;
+	char kek[STORE_LABEL_MAX + 1];
+	bool clear_keys; /* may get keys in clear without KEK */
+};
+
+/* The last refused join of a device. */
+struct refusal_row {
+	struct device_id device;
+	uint64_t time_ms;
+	uint16_t wire_code; /* ErrorCode of the protocol */
+	uint16_t dev_nonce;
+	char peer[STORE_LABEL_MAX + 1];
+	char reason[STORE_REASON_MAX + 1];
+};
+
+/* Room that any row fits in. */
+#define ROW_MAX 4096
+
+/*
+ * Encoders return the length and never fail: a row's fields are bounded.
+ * Decoders take what a file held: JY_ECORRUPT, with what was wrong as detail,
+ * for a version they do not know, a length that does not fit or a value out
+ * of range.  Fields that the key holds (id, label, name) are not in the
+ * octets; the caller fills them in.
+ */
+size_t row_encode_device(const struct device_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_nonce(const struct nonce_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_session(const struct session_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_kek(const struct kek_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_peer(const struct peer_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_refusal(const struct refusal_row *row, uint8_t out[ROW_MAX]);
+
+enum jy_err row_decode_device(const uint8_t *p, size_t len,
+    struct device_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_nonce(const uint8_t *p, size_t len,
+    struct nonce_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_session(const uint8_t *p, size_t len,
+    struct session_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_kek(const uint8_t *p, size_t len, struct kek_row *row,
+    struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_peer(const uint8_t *p, size_t len, struct peer_row *row,
+    struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_refusal(const uint8_t *p, size_t len,
+    struct refusal_row *row, struct errctx *ec) JY_CHECK;
+
+#endif

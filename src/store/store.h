@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: devices, nonces, sessions, KEKs and peers, in the verbs that the
+ * join line and the registry need.
+ *
+ * Every verb is one transaction: it happens wholly or not at all, and a write
+ * returns JY_OK only when the row is on disk.  No transaction outlives its
+ * verb, so none is ever open while the token works.  Every verb may be called
+ * from any thread; rows are copied in and out.
+ *
+ * Errors every verb may give: JY_EIO (the disk), JY_EFULL (the disk, or the
+ * map beyond its largest size), JY_ECORRUPT (a row that cannot be read; the
+ * detail names table and key), JY_ENOMEM.  A failed verb changed nothing.
+ */
+#ifndef JY_STORE_STORE_H
+#define JY_STORE_STORE_H
+
+#include "src/store/rows.h"
+
+struct store;
+
+struct store_config {
+	const char *backend;       /* "lmdb" or "memory" */
+	const char *path;          /* lmdb: a directory of ours, mode 0700 */
+	size_t map_max;            /* lmdb: octets the map may grow to */
+	uint32_t refusal_flush_ms; /* how long a refusal may wait in memory */
+};
+
+/*
+ * Open, and create what is missing.  JY_ECONFIG for an unknown backend, a
+ * path that others can write, or a store written by a newer version.
+ */
+enum jy_err store_open(const struct store_config *config, struct store **out,
+    struct errctx *ec) JY_CHECK;
+
+/* Flush what waits and close; NULL is fine.  No verb may be running. */
+void store_close(struct store *s);
+
+/* ---- the join line ---- */
+
+/* All that the join line must know of a device, read in one transaction. */
+struct join_view {
+	struct device_row device;
+	struct nonce_row nonces; /* zero if it never joined */
+	bool dev_nonce_seen;     /* the asked DevNonce was used before */
+};
+
+/* JY_ENOTFOUND when there is no such device. */
+enum jy_err store_join_view(struct store *s, const struct device_id *id,
+    uint16_t dev_nonce, struct join_view *view, struct errctx *ec) JY_CHECK;
+
+/*
+ * One accepted join.  It is committed only if the device row still has the
+ * revision and the nonce row still has the JoinNonce that the line saw; else
+ * its err is JY_ECONFLICT and the store is as if it had not been handed in.
+ */
+struct join_commit {
+	uint32_t revision_seen;
+	uint32_t join_nonce_seen;
+	struct session_row session; /* names device, JoinNonce, DevNonce */
+	unsigned keep;              /* sessions to retain, 1.. */
+	enum jy_err err;            /* out */
+};
+
+/*
+ * Make the joins of a batch durable: the new JoinNonce, the DevNonce (into
+ * the set of used ones and as highest), the session row, the removal of
+ * sessions beyond keep.  Batches that several threads hand in at once share
+ * one transaction and one flush.  Each entry gets its own err; detail of an
+ * error that hit them all is in ec.
+ */
+void store_join_commit(struct store *s, struct join_commit *const batch[],
+    size_t n, struct errctx *ec);
+
+/*
+ * Remember a refused join for "device get".  Costs no flush: it is written
+ * with the next commit, or after refusal_flush_ms.  Only the latest of a
+ * device is kept; under a flood of many devices some are lost.
+ */
+void store_refusal_note(struct store *s, const struct refusal_row *row);
+
+/* JY_ENOTFOUND when no join of the device was refused. */
+enum jy_err store_refusal_get(struct store *s, const struct device_id *id,
+    struct refusal_row *row, struct errctx *ec) JY_CHECK;
+
+/* ---- devices ---- */
+
+enum jy_err store_device_get(struct store *s, const struct device_id *id,
+    struct device_row *row, struct errctx *ec) JY_CHECK;
+
+/*
+ * Create (row->revision 0) or replace (row->revision as read) a device; the
+ * stored row has revision + 1.  JY_ECONFLICT when somebody else changed it,
+ * JY_EEXIST when another device of the same app has that name.
+ */
+enum jy_err store_device_put(
+    struct store *s, const struct device_row *row, struct errctx *ec) JY_CHECK;
+
+/*
+ * Remove the device, its sessions, names and refusal; its nonces stay.
+ */
+enum jy_err store_device_delete(
+    struct store *s, const struct device_id *id, struct errctx *ec) JY_CHECK;
+
+/*
+ * Up to cap devices in key order (DevEUI, then JoinEUI) behind after (NULL:
+ * from the first), those of app only unless app is NULL.  *more says whether
+ * others follow.
+ */
+enum jy_err store_device_list(struct store *s, const struct device_id *after,
+    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec) JY_CHECK;
+
+enum jy_err store_device_by_name(struct store *s, const char *app,
+    const char *name, struct device_id *id, struct errctx *ec) JY_CHECK;
+
+/* The nonces (zero if it never joined) and how many DevNonces are known. */
+enum jy_err store_nonces_get(struct store *s, const struct device_id *id,
+    struct nonce_row *row, size_t *dev_nonces_used, struct errctx *ec) JY_CHECK;
+
+/*
+ * Forget the DevNonces and RJcounts of a device; its JoinNonce stays.
+ * JY_ENOTFOUND when there is neither device nor nonces.
+ */
+enum jy_err store_nonces_reset(
+    struct store *s, const struct device_id *id, struct errctx *ec) JY_CHECK;
+
+/* ---- sessions ---- */
+
+enum jy_err store_session_get(struct store *s, const uint8_t id[STORE_ID_LEN],
+    struct session_row *row, struct errctx *ec) JY_CHECK;
+
+/* Up to cap sessions of a device, newest first. */
+enum jy_err store_session_list(struct store *s, const struct device_id *id,
+    struct session_row *rows, size_t cap, size_t *n,
+    struct errctx *ec) JY_CHECK;
+
+/* ---- KEKs ---- */
+
+enum jy_err store_kek_get(struct store *s, const char *label,
+    struct kek_row *row, struct errctx *ec) JY_CHECK;
+
+/* JY_EEXIST when the label is taken. */
+enum jy_err store_kek_add(
+    struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
+
+/* JY_EINUSE when a peer or a device names it; the detail says which. */
+enum jy_err store_kek_delete(
+    struct store *s, const char *label, struct errctx *ec) JY_CHECK;
+
+/* Up to cap KEKs behind the label after (NULL: from the first). */
+enum jy_err store_kek_list(struct store *s, const char *after,
+    struct kek_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec) JY_CHECK;
+
+/* ---- peers ---- */
+
+enum jy_err store_peer_get(struct store *s, const char *name,
+    struct peer_row *row, struct errctx *ec) JY_CHECK;
+
+/*
+ * Create or replace.  JY_EEXIST when another peer owns one of its credentials
+ * or AS-IDs; the detail says which and who.
+ */
+enum jy_err store_peer_put(
+    struct store *s, const struct peer_row *row, struct errctx *ec) JY_CHECK;
+
+enum jy_err store_peer_delete(
+    struct store *s, const char *name, struct errctx *ec) JY_CHECK;
+
+enum jy_err store_peer_list(struct store *s, const char *after,
+    struct peer_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec) JY_CHECK;
+
+/* Who owns a credential; JY_ENOTFOUND when nobody does. */
+enum jy_err store_peer_by_uid(struct store *s, uint32_t uid,
+    struct peer_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err store_peer_by_fingerprint(struct store *s,
+    const uint8_t fingerprint[STORE_FINGERPRINT_LEN], struct peer_row *row,
+    struct errctx *ec) JY_CHECK;
+enum jy_err store_peer_by_san(struct store *s, const char *san,
+    struct peer_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err store_peer_by_as_id(struct store *s, const char *as_id,
+    struct peer_row *row, struct errctx *ec) JY_CHECK;
+
+/* ---- the rest ---- */
+
+#define STORE_META_MAX 64
+
+/* A small value of the installation, for example the token's identity. */
+enum jy_err store_meta_get(struct store *s, const char *key,
+    uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec) JY_CHECK;
+enum jy_err store_meta_put(struct store *s, const char *key,
+    const uint8_t *value, size_t len, struct errctx *ec) JY_CHECK;
+
+struct store_stats {
+	uint64_t commits; /* transactions made durable */
+	uint64_t joins;   /* joins in them */
+	uint64_t syncs;   /* flushes to disk that they cost */
+};
+
+/* Counters since store_open. */
+void store_stats(struct store *s, struct store_stats *out);
+
+#endif
