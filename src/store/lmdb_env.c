@@ -179,7 +179,10 @@ lmdb_map_size(struct lmdb *db)
 	return info.me_mapsize;
 }
 
-/* A database keeps its map size; only a new or small one gets ours. */
+/*
+ * A new database gets our first map size; one that is there keeps its own
+ * (size 0 says so), unless it is smaller.
+ */
 static int
 env_start(struct lmdb *db, MDB_env *env)
 {
@@ -190,7 +193,13 @@ env_start(struct lmdb *db, MDB_env *env)
 		rc = mdb_env_set_maxreaders(env, READERS_MAX);
 	}
 	if (rc == 0) {
+		rc = mdb_env_set_mapsize(env, db->map_first);
+	}
+	if (rc == 0) {
 		rc = mdb_env_open(env, db->path, MDB_NOTLS, S_IRUSR | S_IWUSR);
+	}
+	if (rc == 0) {
+		rc = mdb_env_set_mapsize(env, 0);
 	}
 	if (rc == 0 && lmdb_map_size(db) < db->map_first) {
 		rc = mdb_env_set_mapsize(env, db->map_first);
