@@ -14,6 +14,7 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,6 +86,17 @@ enum jy_err
 lmdb_rc_fail(struct errctx *ec, int rc, const char *what)
 {
 	return err_set(ec, lmdb_rc_err(rc), "%s: %s", what, mdb_strerror(rc));
+}
+
+int
+lmdb_rc_explain(const struct lmdb *db, int rc)
+{
+	struct statvfs fs;
+
+	if (rc == EIO && fstatvfs(db->dir_fd, &fs) == 0 && fs.f_bavail == 0) {
+		return ENOSPC;
+	}
+	return rc;
 }
 
 /* ---- the environment ---- */
@@ -159,9 +171,6 @@ turn_give(struct lmdb *db)
 static void
 env_close(struct lmdb *db)
 {
-	for (; db->n_idle > 0; db->n_idle--) {
-		mdb_txn_abort(db->idle[db->n_idle - 1]);
-	}
 	if (db->env != NULL) {
 		turn_take(db);
 		mdb_env_close(db->env);
@@ -362,7 +371,7 @@ lmdb_map_grow(struct lmdb *db, size_t too_small)
 /* ---- open, close ---- */
 
 static void
-locks_init(struct lmdb *db)
+map_lock_init(struct lmdb *db)
 {
 	pthread_rwlockattr_t attr;
 
@@ -370,8 +379,7 @@ locks_init(struct lmdb *db)
 	(void)pthread_rwlockattr_init(&attr);
 	(void)pthread_rwlockattr_setkind_np(
 	    &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	jy_assert(pthread_rwlock_init(&db->map_lock, &attr) == 0 &&
-	    pthread_mutex_init(&db->idle_lock, NULL) == 0);
+	jy_assert(pthread_rwlock_init(&db->map_lock, &attr) == 0);
 	(void)pthread_rwlockattr_destroy(&attr);
 }
 
@@ -385,7 +393,6 @@ lmdb_close(struct store_db *base)
 		(void)close(db->dir_fd);
 	}
 	(void)pthread_rwlock_destroy(&db->map_lock);
-	(void)pthread_mutex_destroy(&db->idle_lock);
 	free(db->path);
 	free(db);
 }
@@ -415,7 +422,7 @@ lmdb_open(
 	if (db->map_first > db->map_max) {
 		db->map_first = db->map_max;
 	}
-	locks_init(db);
+	map_lock_init(db);
 	err = path_open(db, ec);
 	if (err == JY_OK) {
 		err = env_open(db, ec);

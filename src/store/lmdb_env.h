@@ -11,8 +11,6 @@
 
 struct MDB_env;
 
-#define LMDB_IDLE_MAX 64
-
 struct lmdb {
 	struct store_db base; /* first: lmdb_of() casts */
 	char *path;
@@ -22,9 +20,6 @@ struct lmdb {
 	pthread_rwlock_t map_lock; /* env: its map, its life */
 	struct MDB_env *env;       /* NULL after a failed new start */
 	unsigned dbi[TABLE_COUNT];
-	pthread_mutex_t idle_lock; /* read transactions, reset, for reuse */
-	struct MDB_txn *idle[LMDB_IDLE_MAX];
-	size_t n_idle;
 	atomic_uint_fast64_t commits;
 };
 
@@ -39,6 +34,9 @@ extern const struct table_def lmdb_tables[TABLE_COUNT];
 /* An error of LMDB, or an errno, as ours. */
 enum jy_err lmdb_rc_err(int rc);
 enum jy_err lmdb_rc_fail(struct errctx *ec, int rc, const char *what);
+
+/* LMDB calls a write cut short EIO; say ENOSPC when the disk is full. */
+int lmdb_rc_explain(const struct lmdb *db, int rc);
 
 /* The size of the map of an open environment. */
 size_t lmdb_map_size(struct lmdb *db);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Transactions and cursors of LMDB.  It knows tables, keys and octets, no
- * rows.  Transactions that read are kept, reset, for the next one: that saves
- * the search for a slot in the table of readers under a lock that all
- * processes share.
+ * rows.  Keeping transactions that read for the next reader, as LMDB offers,
+ * was measured and gained nothing.
  */
 #include "src/store/lmdb_txn.h"
 
@@ -40,34 +39,6 @@ txn_usable(const struct txn *t)
 
 /* ---- transactions ---- */
 
-static MDB_txn *
-idle_get(struct lmdb *db)
-{
-	MDB_txn *txn = NULL;
-
-	(void)pthread_mutex_lock(&db->idle_lock);
-	if (db->n_idle > 0) {
-		txn = db->idle[--db->n_idle];
-	}
-	(void)pthread_mutex_unlock(&db->idle_lock);
-	return txn;
-}
-
-static void
-idle_put(struct lmdb *db, MDB_txn *txn)
-{
-	mdb_txn_reset(txn);
-	(void)pthread_mutex_lock(&db->idle_lock);
-	if (db->n_idle < LMDB_IDLE_MAX) {
-		db->idle[db->n_idle++] = txn;
-		txn = NULL; /* moved */
-	}
-	(void)pthread_mutex_unlock(&db->idle_lock);
-	if (txn != NULL) {
-		mdb_txn_abort(txn);
-	}
-}
-
 /* Begin under map_lock; on success the lock is kept. */
 static int
 begin_locked(struct txn *t)
@@ -77,13 +48,7 @@ begin_locked(struct txn *t)
 	int rc = MDB_PANIC;
 
 	(void)pthread_rwlock_rdlock(&db->map_lock);
-	if (!t->write && (txn = idle_get(db)) != NULL) {
-		rc = mdb_txn_renew(txn);
-		if (rc != 0) {
-			mdb_txn_abort(txn);
-			txn = NULL;
-		}
-	} else if (db->env != NULL) {
+	if (db->env != NULL) {
 		rc = mdb_txn_begin(
 		    db->env, NULL, t->write ? 0 : MDB_RDONLY, &txn);
 	}
@@ -133,7 +98,7 @@ txn_read(struct lmdb *db, struct txn *t, struct errctx *ec)
 void
 txn_end(struct txn *t)
 {
-	idle_put(t->db, t->handle);
+	mdb_txn_abort(t->handle);
 	t->handle = NULL;
 	(void)pthread_rwlock_unlock(&t->db->map_lock);
 }
@@ -151,7 +116,7 @@ txn_finish(struct txn *t, enum jy_err *err)
 		return false; /* never began */
 	}
 	if (*err == JY_OK) {
-		t->rc = mdb_txn_commit(t->handle);
+		t->rc = lmdb_rc_explain(t->db, mdb_txn_commit(t->handle));
 	} else {
 		mdb_txn_abort(t->handle);
 	}

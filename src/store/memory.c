@@ -3,22 +3,12 @@
  * The store in memory, for tests: sorted arrays of rows under one lock.  It
  * is written to be plainly right, and forgets everything at close.
  */
-#include <pthread.h>
+#include "src/store/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/store/backend.h"
-
 #define DEV_NONCES 65536
-
-/* A sorted array; each item starts with its key. */
-struct list {
-	size_t size; /* of an item */
-	size_t n;
-	size_t cap;
-	uint8_t *items;
-	int (*cmp)(const void *item, const void *key);
-};
 
 /* The nonces of a device and the set of its used DevNonces. */
 struct nonce_item {
@@ -26,25 +16,6 @@ struct nonce_item {
 	struct nonce_row row;
 	size_t used;
 	uint8_t seen[DEV_NONCES / 8];
-};
-
-struct meta_item {
-	char key[STORE_LABEL_MAX + 1];
-	uint8_t value[STORE_META_MAX];
-	size_t len;
-};
-
-struct memory {
-	struct store_db base; /* first: memory_of() casts */
-	pthread_mutex_t lock;
-	struct list devices;
-	struct list nonces;
-	struct list sessions;
-	struct list refusals;
-	struct list keks;
-	struct list peers;
-	struct list metas;
-	uint64_t commits;
 };
 
 static int
@@ -65,7 +36,7 @@ cmp_text(const void *item, const void *key)
 	return strcmp(item, key);
 }
 
-static struct memory *
+struct memory *
 memory_lock(struct store_db *db)
 {
 	struct memory *m = (struct memory *)db;
@@ -75,131 +46,18 @@ memory_lock(struct store_db *db)
 	return m;
 }
 
-static enum jy_err
+enum jy_err
 memory_unlock(struct memory *m, enum jy_err err)
 {
 	(void)pthread_mutex_unlock(&m->lock);
 	return err;
 }
 
-/* The same after a verb that writes. */
-static enum jy_err
+enum jy_err
 memory_written(struct memory *m, enum jy_err err)
 {
 	m->commits += err == JY_OK ? 1 : 0;
 	return memory_unlock(m, err);
-}
-
-/* ---- lists ---- */
-
-static void *
-list_at(const struct list *l, size_t i)
-{
-	return l->items + i * l->size;
-}
-
-/* The first item at or behind key. */
-static size_t
-list_from(const struct list *l, const void *key)
-{
-	size_t i = 0;
-
-	while (i < l->n && l->cmp(list_at(l, i), key) < 0) {
-		i++;
-	}
-	return i;
-}
-
-/* The first item behind after; NULL: the first of all. */
-static size_t
-list_behind(const struct list *l, const void *after)
-{
-	size_t i = after != NULL ? list_from(l, after) : 0;
-
-	return after != NULL && i < l->n && l->cmp(list_at(l, i), after) == 0
-	    ? i + 1
-	    : i;
-}
-
-static void *
-list_find(const struct list *l, const void *key)
-{
-	size_t i = list_from(l, key);
-
-	return i < l->n && l->cmp(list_at(l, i), key) == 0 ? list_at(l, i)
-							   : NULL;
-}
-
-static enum jy_err
-list_get(const struct list *l, const void *key, void *out)
-{
-	const void *item = list_find(l, key);
-
-	if (item == NULL) {
-		return JY_ENOTFOUND;
-	}
-	memcpy(out, item, l->size);
-	return JY_OK;
-}
-
-/* Insert or replace; item starts with its key. */
-static enum jy_err
-list_put(struct list *l, const void *item, struct errctx *ec)
-{
-	size_t i = list_from(l, item);
-	bool there = i < l->n && l->cmp(list_at(l, i), item) == 0;
-	size_t cap = l->cap > 0 ? 2 * l->cap : 16;
-	uint8_t *items;
-
-	if (!there && l->n == l->cap) {
-		items = realloc(l->items, cap * l->size);
-		if (items == NULL) {
-			return err_set(ec, JY_ENOMEM, "memory store");
-		}
-		l->items = items;
-		l->cap = cap;
-	}
-	if (!there) {
-		memmove(l->items + (i + 1) * l->size, l->items + i * l->size,
-		    (l->n - i) * l->size);
-		l->n++;
-	}
-	memcpy(list_at(l, i), item, l->size);
-	return JY_OK;
-}
-
-static void
-list_remove_at(struct list *l, size_t i)
-{
-	l->n--;
-	memmove(l->items + i * l->size, l->items + (i + 1) * l->size,
-	    (l->n - i) * l->size);
-}
-
-static enum jy_err
-list_remove(struct list *l, const void *key)
-{
-	size_t i = list_from(l, key);
-
-	if (i == l->n || l->cmp(list_at(l, i), key) != 0) {
-		return JY_ENOTFOUND;
-	}
-	list_remove_at(l, i);
-	return JY_OK;
-}
-
-/* A page of whole rows behind after. */
-static void
-list_page(const struct list *l, const void *after, void *rows, size_t cap,
-    size_t *n, bool *more)
-{
-	size_t i = list_behind(l, after);
-
-	*n = l->n - i < cap ? l->n - i : cap;
-	*more = l->n - i > cap;
-	if (*n > 0) {
-		memcpy(rows, list_at(l, i), *n * l->size);
-	}
 }
 
 /* ---- the join line ---- */
@@ -528,203 +386,6 @@ mem_session_list(struct store_db *db, const struct device_id *id,
 		}
 	}
 	return memory_unlock(m, JY_OK);
-}
-
-/* ---- KEKs ---- */
-
-static enum jy_err
-mem_kek_get(struct store_db *db, const char *label, struct kek_row *row,
-    struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	return memory_unlock(m, list_get(&m->keks, label, row));
-}
-
-static enum jy_err
-mem_kek_add(struct store_db *db, const struct kek_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	enum jy_err err = list_find(&m->keks, row->label) == NULL
-	    ? list_put(&m->keks, row, ec)
-	    : err_set(
-		  ec, JY_EEXIST, "there is a KEK \"%s\" already", row->label);
-
-	return memory_written(m, err);
-}
-
-/* JY_EINUSE when somebody names the KEK. */
-static enum jy_err
-kek_unused(const struct memory *m, const char *label, struct errctx *ec)
-{
-	char dev_eui[EUI64_STR_LEN];
-	char join_eui[EUI64_STR_LEN];
-
-	for (size_t i = 0; i < m->peers.n; i++) {
-		const struct peer_row *p = list_at(&m->peers, i);
-
-		if (strcmp(p->kek, label) == 0) {
-			return err_set(ec, JY_EINUSE,
-			    "peer \"%s\" uses the KEK \"%s\"", p->name, label);
-		}
-	}
-	for (size_t i = 0; i < m->devices.n; i++) {
-		const struct device_row *d = list_at(&m->devices, i);
-
-		if (strcmp(d->ns_kek, label) == 0 ||
-		    strcmp(d->as_kek, label) == 0) {
-			return err_set(ec, JY_EINUSE,
-			    "device %s/%s uses the KEK \"%s\"",
-			    eui64_str(&d->id.dev_eui, dev_eui),
-			    eui64_str(&d->id.join_eui, join_eui), label);
-		}
-	}
-	return JY_OK;
-}
-
-static enum jy_err
-mem_kek_delete(struct store_db *db, const char *label, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	enum jy_err err = JY_ENOTFOUND;
-
-	if (list_find(&m->keks, label) != NULL) {
-		err = kek_unused(m, label, ec);
-	}
-	return memory_written(
-	    m, err == JY_OK ? list_remove(&m->keks, label) : err);
-}
-
-static enum jy_err
-mem_kek_list(struct store_db *db, const char *after, struct kek_row *rows,
-    size_t cap, size_t *n, bool *more, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	list_page(&m->keks, after, rows, cap, n, more);
-	return memory_unlock(m, JY_OK);
-}
-
-/* ---- peers ---- */
-
-static enum jy_err
-mem_peer_get(struct store_db *db, const char *name, struct peer_row *row,
-    struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	return memory_unlock(m, list_get(&m->peers, name, row));
-}
-
-static const struct peer_row *
-credential_owner(const struct memory *m, const struct credential *c)
-{
-	struct credential all[CREDENTIALS_OF_PEER_MAX];
-
-	for (size_t i = 0; i < m->peers.n; i++) {
-		const struct peer_row *p = list_at(&m->peers, i);
-		size_t n = credentials_of_peer(p, all);
-
-		for (size_t j = 0; j < n; j++) {
-			if (credential_eq(&all[j], c)) {
-				return p;
-			}
-		}
-	}
-	return NULL;
-}
-
-static enum jy_err
-peer_put(struct memory *m, const struct peer_row *row, struct errctx *ec)
-{
-	struct credential all[CREDENTIALS_OF_PEER_MAX];
-	size_t n = credentials_of_peer(row, all);
-	char text[CREDENTIAL_STR_LEN];
-
-	for (size_t i = 0; i < n; i++) {
-		const struct peer_row *p = credential_owner(m, &all[i]);
-
-		if (p != NULL && strcmp(p->name, row->name) != 0) {
-			return err_set(ec, JY_EEXIST,
-			    "peer \"%s\" has the credential %s", p->name,
-			    credential_str(&all[i], text));
-		}
-	}
-	return list_put(&m->peers, row, ec);
-}
-
-static enum jy_err
-mem_peer_put(struct store_db *db, const struct peer_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	return memory_written(m, peer_put(m, row, ec));
-}
-
-static enum jy_err
-mem_peer_delete(struct store_db *db, const char *name, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	return memory_written(m, list_remove(&m->peers, name));
-}
-
-static enum jy_err
-mem_peer_list(struct store_db *db, const char *after, struct peer_row *rows,
-    size_t cap, size_t *n, bool *more, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	list_page(&m->peers, after, rows, cap, n, more);
-	return memory_unlock(m, JY_OK);
-}
-
-static enum jy_err
-mem_peer_by_credential(struct store_db *db, const struct credential *c,
-    struct peer_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	const struct peer_row *p = credential_owner(m, c);
-
-	(void)ec;
-	if (p != NULL) {
-		*row = *p;
-	}
-	return memory_unlock(m, p != NULL ? JY_OK : JY_ENOTFOUND);
-}
-
-/* ---- the rest ---- */
-
-static enum jy_err
-mem_meta_get(struct store_db *db, const char *key, uint8_t out[STORE_META_MAX],
-    size_t *len, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	const struct meta_item *item = list_find(&m->metas, key);
-
-	(void)ec;
-	if (item != NULL) {
-		memcpy(out, item->value, item->len);
-		*len = item->len;
-	}
-	return memory_unlock(m, item != NULL ? JY_OK : JY_ENOTFOUND);
-}
-
-static enum jy_err
-mem_meta_put(struct store_db *db, const char *key, const uint8_t *value,
-    size_t len, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	struct meta_item item = { .len = len };
-
-	memcpy(item.key, key, strlen(key) + 1);
-	memcpy(item.value, value, len);
-	return memory_written(m, list_put(&m->metas, &item, ec));
 }
 
 /* There is no disk, so nothing is ever flushed. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -493,6 +495,54 @@ test_file_size_limit(void **state)
 	store_close(s);
 }
 
+#define CANNOT_MOUNT 77
+
+/* In a mount namespace of its own: fill a disk of 1 MiB. */
+static int
+fill_disk(void)
+{
+	struct store *s;
+	enum jy_err err = JY_OK;
+	unsigned n = 0;
+
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", dir, "tmpfs", 0, "size=1m,mode=0700") != 0) {
+		return CANNOT_MOUNT;
+	}
+	s = open_with(0, 64 * MIB);
+	for (; err == JY_OK && n < 10000; n++) {
+		struct device_row row = util_device(n);
+
+		err = store_device_put(s, &row, NULL);
+	}
+	jy_assert(err == JY_EFULL);
+	for (unsigned i = 0; i < n - 1; i++) {
+		assert_device(s, i);
+	}
+	store_close(s);
+	return 0;
+}
+
+static void
+test_real_disk_full(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		_exit(fill_disk());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == CANNOT_MOUNT) {
+		skip(); /* root may */
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* ---- several processes ---- */
 
 #define PROCESSES 3
@@ -622,6 +672,7 @@ main(void)
 		CASE(test_meta_error),
 		CASE(test_meta_full),
 		CASE(test_file_size_limit),
+		CASE(test_real_disk_full),
 		CASE(test_processes_race),
 		CASE(test_growth_elsewhere),
 	};
