@@ -352,7 +352,7 @@ tls_load(
 
 /* The server's certificate must name host: an address as such, or a name. */
 static enum jy_err
-tls_expect_host(struct client *c, const char *host, struct errctx *ec)
+tls_expect_host(struct client *c, char *host, struct errctx *ec)
 {
 	X509_VERIFY_PARAM *param = SSL_get0_param(c->ssl);
 
