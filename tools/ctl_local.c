@@ -49,6 +49,7 @@ become_worker(struct ctl *ctl, const char *mode)
 	for (size_t i = 0; i < n; i++) {
 		argv[i] = sys_xstrdup(args[i]);
 	}
+	/* The JSON begun for our own errors lies in a buffer and dies here. */
 	(void)execv(program, argv);
 	for (size_t i = 0; i < n; i++) {
 		free(argv[i]);

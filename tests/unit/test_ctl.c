@@ -664,8 +664,8 @@ test_worker_verbs(void **state)
 	fake_ctl(&run, answer_nobody, NULL,
 	    "token init --create --so-pin-source s --config c.conf --json "
 	    "--worker %/worker");
-	assert_non_null(strstr(run.out,
-	    "token-init --config c.conf --create --so-pin-source s --json\n"));
+	assert_string_equal(run.out,
+	    "token-init --config c.conf --create --so-pin-source s --json\n");
 	fake_ctl(&run, answer_nobody, NULL, "doctor --worker %/none");
 	assert_int_equal(run.status, 5);
 	assert_non_null(strstr(run.err, "JOINERY_WORKER"));
