@@ -266,7 +266,8 @@ args_parse(struct ctl *ctl, int argc, char **argv)
 			    "unknown option %s", args_shown(argv[i]));
 		}
 	}
-	if (exit != CTL_OK || ctl_given(ctl, HELP) || ctl_given(ctl, SHOW_VERSION)) {
+	if (exit != CTL_OK || ctl_given(ctl, HELP) ||
+	    ctl_given(ctl, SHOW_VERSION)) {
 		return exit;
 	}
 	if (ctl->args.word_count == 0) {
