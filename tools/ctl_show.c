@@ -157,15 +157,40 @@ joined_text(
 }
 
 static void
+put_heading(FILE *out, const char *name, size_t len, int indent)
+{
+	(void)fprintf(out, "%*s", indent, "");
+	for (size_t i = 0; i < len; i++) {
+		(void)fputc(name[i] == '_' ? '-' : name[i], out);
+	}
+}
+
+/* The length of a name without the unit that the value carries for people. */
+static size_t
+label_len(const char *name)
+{
+	static const char *const units[] = { "_ms", "_bytes" };
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		size_t unit = strlen(units[i]);
+
+		if (len > unit && strcmp(name + len - unit, units[i]) == 0) {
+			return len - unit;
+		}
+	}
+	return len;
+}
+
+/* A field's name, with blanks up to where its value begins. */
+static void
 put_label(FILE *out, const char *name, int indent)
 {
-	int width = LABEL_WIDTH - indent;
+	size_t len = label_len(name);
+	int pad = LABEL_WIDTH - indent - (int)len;
 
-	(void)fprintf(out, "%*s", indent, "");
-	for (; *name != '\0'; name++, width--) {
-		(void)fputc(*name == '_' ? '-' : *name, out);
-	}
-	(void)fprintf(out, "%*s", width > 1 ? width : 1, "");
+	put_heading(out, name, len, indent);
+	(void)fprintf(out, "%*s", pad > 1 ? pad : 1, "");
 }
 
 static void
@@ -215,7 +240,8 @@ text_fields(
 
 			inner = value_message(value_at(message, f, 0));
 			if (heading) {
-				put_label(out, f->name, indent);
+				put_heading(
+				    out, f->name, strlen(f->name), indent);
 				(void)fputc('\n', out);
 			}
 			text_fields(show, inner, depth + 1,

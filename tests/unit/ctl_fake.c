@@ -56,8 +56,7 @@ fake_setup(void)
 
 	(void)snprintf(directory, sizeof(directory), "/tmp/test_ctl.XXXXXX");
 	assert_non_null(mkdtemp(directory));
-	(void)snprintf(
-	    sa.sun_path, sizeof(sa.sun_path), "%s/sock", directory);
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/sock", directory);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(listener >= 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
