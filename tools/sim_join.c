@@ -313,17 +313,25 @@ handle_refusal(struct run *run, const Joinery__V1__Response *response)
 	return refused ? SIM_REFUSED : SIM_FAILED;
 }
 
+/* Octets as they came; the first of too many. */
+static void
+fact_octets(
+    struct sim_report *r, const char *name, const ProtobufCBinaryData *octets)
+{
+	char hex[HEX_STR_LEN(SIM_ACCEPT_MAX)];
+
+	hex_format(octets->data,
+	    octets->len < SIM_ACCEPT_MAX ? octets->len : SIM_ACCEPT_MAX, hex);
+	sim_report_fact(r, name, "%s", hex);
+}
+
 static enum sim_status
 handle_join(struct run *run, struct sim_attempt *a,
     const Joinery__V1__JoinAnswer *answer)
 {
-	char hex[HEX_STR_LEN(SIM_ACCEPT_MAX)];
-	size_t len = answer->phy_payload.len;
-
 	sim_report_title(&run->report, "join-accept");
-	hex_format(answer->phy_payload.data,
-	    len < SIM_ACCEPT_MAX ? len : SIM_ACCEPT_MAX, hex);
-	sim_report_fact(&run->report, "accept", "%s", hex);
+	fact_octets(&run->report, "accept", &answer->phy_payload);
+	fact_octets(&run->report, "session_key_id", &answer->session_key_id);
 	return sim_verify_join(&run->verifier, a, answer) ? SIM_OK : SIM_FAILED;
 }
 

@@ -24,6 +24,7 @@ sim_report_begin(struct sim_report *r)
 {
 	r->failed = false;
 	r->why[0] = '\0';
+	r->part[0] = '\0';
 	r->facts_len = 0;
 	r->checks_len = 0;
 }
@@ -72,13 +73,13 @@ sim_report_title(struct sim_report *r, const char *fmt, ...)
 	char text[2 * TEXT_MAX];
 	va_list ap;
 
-	if (r->format != SIM_HUMAN || r->brief) {
-		return;
-	}
 	va_start(ap, fmt);
 	plain(text, r->format, fmt, ap);
 	va_end(ap);
-	append_check(r, "%s\n", text);
+	(void)snprintf(r->part, sizeof(r->part), "%.47s", text);
+	if (r->format == SIM_HUMAN && !r->brief) {
+		append_check(r, "%s\n", text);
+	}
 }
 
 void
@@ -120,9 +121,10 @@ sim_report_check(
 	}
 	if (r->format == SIM_JSON) {
 		append_check(r,
-		    "%s{\"check\":\"%s\",\"ok\":%s,\"detail\":\"%s\"}",
-		    r->checks_len > 0 ? "," : "", name, ok ? "true" : "false",
-		    text);
+		    "%s{\"part\":\"%s\",\"check\":\"%s\",\"ok\":%s,"
+		    "\"detail\":\"%s\"}",
+		    r->checks_len > 0 ? "," : "", r->part, name,
+		    ok ? "true" : "false", text);
 	} else if (r->format == SIM_HUMAN) {
 		append_check(
 		    r, "  %-8s%-15s %s\n", ok ? "ok" : "FAILED", name, text);

@@ -25,6 +25,7 @@ struct sim_report {
 	bool brief;    /* facts and checks that held are left out */
 	bool failed;   /* a check of this block did not hold */
 	char why[160]; /* the first that did not */
+	char part[48]; /* title of the part we are in */
 	char facts[4096];
 	size_t facts_len;
 	char checks[8192];
@@ -37,7 +38,7 @@ void sim_report_init(struct sim_report *r, FILE *out, enum sim_format format);
 /* Start a block: forget what the last one said. */
 void sim_report_begin(struct sim_report *r);
 
-/* A line between checks, for people only. */
+/* Name the part of the block that follows. */
 void sim_report_title(struct sim_report *r, const char *fmt, ...)
     JY_PRINTF(2, 3);
 
