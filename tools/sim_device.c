@@ -133,8 +133,8 @@ device_parse(char *line, struct sim_device *d, struct sim_roots *roots)
 }
 
 static enum jy_err
-fleet_read_line(
-    struct sim_fleet *f, char *line, const struct sys *sys, struct errctx *ec)
+fleet_read_line(struct sim_fleet *f, char *line, bool v10_is_app,
+    const struct sys *sys, struct errctx *ec)
 {
 	struct sim_roots roots = { .v10_is_app = v10_is_app };
 	struct sim_device parsed = { 0 };
