@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Devices of both kinds join on both tokens, again and again; a DevNonce is
 # taken once; no key stands in clear in what the server leaves behind.
+# shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 for token in softhsm softokn; do

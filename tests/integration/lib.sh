@@ -1,7 +1,8 @@
-# shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # For integration tests; a test starts with
 #
+#   # shellcheck source=tests/integration/lib.sh
 #   . "$(dirname "$0")/lib.sh"
 #   server_start
 #
@@ -91,6 +92,7 @@ assert_absent()
 {
 	local digits octets found
 	digits=$(tr -d '[:space:]' <"$1")
+	# shellcheck disable=SC2001 # each pair of digits, which ${//} cannot
 	octets=$(sed 's/../\\x&/g' <<<"$digits")
 	shift
 	found=$(grep -rlaiF -- "$digits" "$@" || true)
