@@ -49,7 +49,7 @@ running()
 	[[ $pid =~ ^[0-9]+$ ]] || return 1
 	# The number may have gone to another process since.
 	tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
-		grep -qxF "$dir/joinery.conf" || return 1
+		grep -xF "$dir/joinery.conf" >/dev/null || return 1
 	echo "$pid"
 }
 
