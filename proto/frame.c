@@ -93,7 +93,7 @@ frame_stream_next(struct frame_stream *fs, const uint8_t **frame, size_t *len,
     struct errctx *ec)
 {
 	enum jy_err err;
-	size_t n;
+	size_t n = 0;
 
 	for (;;) {
 		size_t have = fs->end - fs->start;
@@ -122,7 +122,7 @@ bool
 frame_stream_ready(const struct frame_stream *fs)
 {
 	size_t have = fs->end - fs->start;
-	size_t n;
+	size_t n = 0;
 
 	if (have < FRAME_HEAD_LEN) {
 		return false;

@@ -49,7 +49,7 @@ void writer_u8(struct writer *w, uint8_t v);
 void writer_le(struct writer *w, uint64_t v, size_t n);
 void writer_be(struct writer *w, uint64_t v, size_t n);
 void writer_eui_le(struct writer *w, const struct eui64 *e);
-void writer_copy(struct writer *w, const void *p, size_t n);
+void writer_copy(struct writer *w, const void *src, size_t n);
 void writer_zeros(struct writer *w, size_t n);
 
 /* True when everything fitted. */
