@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists that come in pages: one loop for all, rows shown as they arrive.  A
- * page's last row is the request for the next, so it is kept until then.
+ * Lists that come in pages: one loop for all, rows shown as they arrive.  The
+ * next request borrows from a page, so that one is kept until then.
  */
 #include "tools/ctl.h"
 
-#define PAGE_LIMIT 256
+#define PAGE_LIMIT 64
 
 /* A page, whatever is on it. */
 struct page {
@@ -19,8 +19,9 @@ struct list {
 	const ProtobufCMessageDescriptor *type;
 	Joinery__V1__Response__ResultCase expected;
 	struct page (*page)(const Joinery__V1__Response *response);
-	/* Make the request ask for what comes behind a row. */
-	void (*ask_after)(Joinery__V1__Request *request, ProtobufCMessage *row);
+	/* Ask for the next page; false when the answer does not say where. */
+	bool (*ask_next)(Joinery__V1__Request *request,
+	    const Joinery__V1__Response *response);
 };
 
 static enum ctl_exit
@@ -46,13 +47,10 @@ list_run(
 		for (size_t i = 0; i < page.count; i++) {
 			show_row(&ctl->show, page.rows[i]);
 		}
-		if (page.more && page.count == 0) {
+		if (page.more && !list->ask_next(request, response)) {
 			exit = ctl_fail(ctl, CTL_CONNECT, NULL,
-			    "the server sent an empty page");
+			    "the server says there is more, but not where");
 			break;
-		}
-		if (page.more) {
-			list->ask_after(request, page.rows[page.count - 1]);
 		}
 	}
 	client_free(held);
@@ -71,10 +69,12 @@ device_page(const Joinery__V1__Response *response)
 		a->has_more && a->more };
 }
 
-static void
-device_ask_after(Joinery__V1__Request *request, ProtobufCMessage *row)
+static bool
+device_ask_next(
+    Joinery__V1__Request *request, const Joinery__V1__Response *response)
 {
-	request->device_list->after = ((Joinery__V1__Device *)row)->id;
+	request->device_list->after = response->device_list->next;
+	return request->device_list->after != NULL;
 }
 
 static const struct list device_list = {
@@ -82,7 +82,7 @@ static const struct list device_list = {
 	.type = &joinery__v1__device__descriptor,
 	.expected = JOINERY__V1__RESPONSE__RESULT_DEVICE_LIST,
 	.page = device_page,
-	.ask_after = device_ask_after,
+	.ask_next = device_ask_next,
 };
 
 enum ctl_exit
@@ -118,10 +118,15 @@ kek_page(const Joinery__V1__Response *response)
 		a->has_more && a->more };
 }
 
-static void
-kek_ask_after(Joinery__V1__Request *request, ProtobufCMessage *row)
+static bool
+kek_ask_next(
+    Joinery__V1__Request *request, const Joinery__V1__Response *response)
 {
-	request->kek_list->after = ((Joinery__V1__Kek *)row)->label;
+	const Joinery__V1__KekListAnswer *a = response->kek_list;
+
+	request->kek_list->after =
+	    a->n_keks > 0 ? a->keks[a->n_keks - 1]->label : NULL;
+	return request->kek_list->after != NULL;
 }
 
 static const struct list kek_list = {
@@ -129,7 +134,7 @@ static const struct list kek_list = {
 	.type = &joinery__v1__kek__descriptor,
 	.expected = JOINERY__V1__RESPONSE__RESULT_KEK_LIST,
 	.page = kek_page,
-	.ask_after = kek_ask_after,
+	.ask_next = kek_ask_next,
 };
 
 enum ctl_exit
@@ -154,10 +159,15 @@ peer_page(const Joinery__V1__Response *response)
 		a->has_more && a->more };
 }
 
-static void
-peer_ask_after(Joinery__V1__Request *request, ProtobufCMessage *row)
+static bool
+peer_ask_next(
+    Joinery__V1__Request *request, const Joinery__V1__Response *response)
 {
-	request->peer_list->after = ((Joinery__V1__Peer *)row)->name;
+	const Joinery__V1__PeerListAnswer *a = response->peer_list;
+
+	request->peer_list->after =
+	    a->n_peers > 0 ? a->peers[a->n_peers - 1]->name : NULL;
+	return request->peer_list->after != NULL;
 }
 
 static const struct list peer_list = {
@@ -165,7 +175,7 @@ static const struct list peer_list = {
 	.type = &joinery__v1__peer__descriptor,
 	.expected = JOINERY__V1__RESPONSE__RESULT_PEER_LIST,
 	.page = peer_page,
-	.ask_after = peer_ask_after,
+	.ask_next = peer_ask_next,
 };
 
 enum ctl_exit

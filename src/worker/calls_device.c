@@ -303,7 +303,7 @@ call_device_list(struct call *c, struct errctx *ec)
 	Joinery__V1__DeviceListAnswer *m;
 	char app[STORE_LABEL_MAX + 1] = "";
 	struct device_row *rows;
-	struct device_id after;
+	struct device_id after, last;
 	enum jy_err err;
 	bool more = false;
 
@@ -319,7 +319,7 @@ call_device_list(struct call *c, struct errctx *ec)
 	}
 	rows = arena_alloc(c->arena, limit * sizeof(rows[0]));
 	err = store_device_list(c->env->store, q->after != NULL ? &after : NULL,
-	    app[0] != '\0' ? app : NULL, rows, limit, &n, &more, ec);
+	    app[0] != '\0' ? app : NULL, rows, limit, &n, &more, &last, ec);
 	if (err != JY_OK) {
 		return err;
 	}
@@ -331,6 +331,7 @@ call_device_list(struct call *c, struct errctx *ec)
 	}
 	m->has_more = 1;
 	m->more = more;
+	m->next = more ? convert_to_device_id(c->arena, &last) : NULL;
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_DEVICE_LIST;
 	c->response->device_list = m;
 	return JY_OK;
