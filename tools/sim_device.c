@@ -133,10 +133,10 @@ device_parse(char *line, struct sim_device *d, struct sim_roots *roots)
 }
 
 static enum jy_err
-fleet_read_line(
-    struct sim_fleet *f, char *line, const struct sys *sys, struct errctx *ec)
+fleet_read_line(struct sim_fleet *f, char *line, bool v10_is_app,
+    const struct sys *sys, struct errctx *ec)
 {
-	struct sim_roots roots = { 0 };
+	struct sim_roots roots = { .v10_is_app = v10_is_app };
 	struct sim_device parsed = { 0 };
 	struct sim_device *d;
 	enum jy_err err;
@@ -167,8 +167,8 @@ line_is_skipped(const char *line, size_t number)
 }
 
 enum jy_err
-sim_fleet_read(struct sim_fleet *f, const char *path, const struct sys *sys,
-    struct errctx *ec)
+sim_fleet_read(struct sim_fleet *f, const char *path, bool v10_is_app,
+    const struct sys *sys, struct errctx *ec)
 {
 	struct errctx cause = ERRCTX_INIT;
 	char buf[BUFSIZ];
@@ -185,7 +185,7 @@ sim_fleet_read(struct sim_fleet *f, const char *path, const struct sys *sys,
 		if (line_is_skipped(line, n)) {
 			continue;
 		}
-		err = fleet_read_line(f, line, sys, &cause);
+		err = fleet_read_line(f, line, v10_is_app, sys, &cause);
 		if (err != JY_OK) {
 			(void)err_set(ec, err, "%s:%zu: %s", path, n,
 			    err_detail(&cause, err));

@@ -63,10 +63,11 @@ enum jy_err sim_fleet_add(struct sim_fleet *f, const struct sim_roots *roots,
 /*
  * Read devices from a file of lines "join_eui,dev_eui,mac_version,nwk_key,
  * app_key"; a key may be empty.  Empty lines, lines that start with '#' and
- * a first line that starts with "join_eui" are skipped.
+ * a first line that starts with "join_eui" are skipped.  v10_is_app goes into
+ * the roots of each.
  */
 enum jy_err sim_fleet_read(struct sim_fleet *f, const char *path,
-    const struct sys *sys, struct errctx *ec) JY_CHECK;
+    bool v10_is_app, const struct sys *sys, struct errctx *ec) JY_CHECK;
 
 void sim_fleet_fini(struct sim_fleet *f);
 
@@ -81,15 +82,5 @@ uint16_t sim_device_nonce(const struct sim_device *d, uint32_t n);
 
 /* Note a JoinNonce; false when it had been seen. */
 bool sim_device_saw(struct sim_device *d, uint32_t join_nonce) JY_CHECK;
-
-/*
- * The counters of devices in a file, one line a device.  Reading a file that
- * does not exist leaves the devices as they are; writing keeps the lines of
- * devices that are not in the fleet and replaces the file at once.
- */
-enum jy_err sim_state_read(
-    struct sim_fleet *f, const char *path, struct errctx *ec) JY_CHECK;
-enum jy_err sim_state_write(
-    const struct sim_fleet *f, const char *path, struct errctx *ec) JY_CHECK;
 
 #endif

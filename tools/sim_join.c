@@ -12,6 +12,7 @@
 
 #include "proto/errcode.h"
 #include "tools/sim_fetch.h"
+#include "tools/sim_state.h"
 #include "tools/sim_stats.h"
 #include "tools/sim_verify.h"
 
@@ -26,6 +27,7 @@ struct run {
 	struct client *as;
 	struct sim_attempt *slots;
 	size_t slot_count;
+	struct sim_attempt *free; /* slots not in use */
 	size_t in_flight;
 	uint64_t count; /* joins to make */
 	uint64_t sent;
@@ -33,6 +35,14 @@ struct run {
 };
 
 /* ---- setting up ---- */
+
+static void
+slot_release(struct run *run, struct sim_attempt *a)
+{
+	a->id = 0;
+	a->next_free = run->free;
+	run->free = a;
+}
 
 /* The one device that the command line describes. */
 static enum jy_err
@@ -123,11 +133,15 @@ run_init(
 	run->o = o;
 	run->slot_count = (size_t)sim_options_number(&o->in_flight, 1);
 	run->slots = sys_xcalloc(run->slot_count, sizeof(*run->slots));
+	for (size_t i = 0; i < run->slot_count; i++) {
+		slot_release(run, &run->slots[i]);
+	}
 	sim_report_init(&run->report, out, format_of(o));
 	err = sim_crypto_new(&run->crypto, ec);
 	if (err == JY_OK) {
 		err = o->devices != NULL
-		    ? sim_fleet_read(&run->fleet, o->devices, &sys_real, ec)
+		    ? sim_fleet_read(
+			  &run->fleet, o->devices, o->v10_is_app, &sys_real, ec)
 		    : device_from_options(run, ec);
 	}
 	if (err == JY_OK && o->state != NULL) {
@@ -247,11 +261,10 @@ attempt_send(struct run *run, struct sim_attempt *a, struct errctx *ec)
 static enum jy_err
 send_next(struct run *run, struct errctx *ec)
 {
-	struct sim_attempt *a = run->slots;
+	struct sim_attempt *a = run->free;
 
-	while (a->id != 0) {
-		a++; /* fewer are in flight than there are slots */
-	}
+	jy_assert(a != NULL); /* fewer are in flight than there are slots */
+	run->free = a->next_free;
 	attempt_init(run, a, &run->fleet.devices[run->sent % run->fleet.count]);
 	attempt_build(run, a);
 	run->sent++;
@@ -446,7 +459,7 @@ attempt_end(struct run *run, struct sim_attempt *a, enum sim_status status)
 	} else {
 		sim_report_end(&run->report, "%s%s", verdict, run->report.why);
 	}
-	a->id = 0;
+	slot_release(run, a);
 	run->in_flight--;
 	run->done++;
 }

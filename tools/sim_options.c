@@ -312,6 +312,9 @@ check_device(const struct sim_options *o, struct errctx *ec)
 		    "--join-eui, --dev-eui, --mac-version and a root key are "
 		    "wanted, or --devices");
 	}
+	if (o->dev_nonce.set && o->devices != NULL) {
+		return err_set(ec, JY_EINVAL, "--dev-nonce is for one device");
+	}
 	if (o->dev_nonce.set && o->state != NULL) {
 		return err_set(ec, JY_EINVAL,
 		    "--dev-nonce and --state exclude each other");

@@ -4,13 +4,13 @@
  *   join_eui,dev_eui,seed,next,accepted,join_nonce
  * Lines of devices that a run does not know are carried over.
  */
+#include "tools/sim_state.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "tools/sim_device.h"
 
 #define LINE_MAX_LEN 128
 #define DEV_NONCES 65536U

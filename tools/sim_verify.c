@@ -306,9 +306,9 @@ sim_verify_network_keys(const struct sim_verifier *v,
 		[SIM_S_NWK_S_INT_KEY] = answer->s_nwk_s_int_key,
 		[SIM_NWK_S_ENC_KEY] = answer->nwk_s_enc_key,
 	};
+	bool ok = check_session_id(v, &answer->session_key_id, d->session_id);
 
-	return check_session_id(v, &answer->session_key_id, d->session_id) &
-	    check_network_keys(v, d->roots, &d->session, keys);
+	return check_network_keys(v, d->roots, &d->session, keys) && ok;
 }
 
 bool

@@ -23,7 +23,8 @@ struct sim_verifier {
 
 /* A join-request that waits for its answer. */
 struct sim_attempt {
-	uint64_t id; /* of the request; 0: slot is free */
+	uint64_t id; /* of the request; 0: slot is free, and then: */
+	struct sim_attempt *next_free;
 	struct sim_device *device;
 	struct sim_join join;      /* its join_nonce is not known yet */
 	uint32_t join_nonce_above; /* the answer's must be */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tools/sim_device.h"
+#include "tools/sim_state.h"
 #include "tools/sim_stats.h"
 
 /* Random DevNonces are a permutation, whatever the seed. */

@@ -379,6 +379,8 @@ class Usage(SimTest):
                 ["join", *self.unix(), *one, "--app-key", APP_KEY],
                 ["join", *self.unix(), *one, "--app-key", "@/nonexistent"],
                 ["join", *self.unix(), *one, "--devices", "x"],
+                ["join", *self.unix(), "--devices", "x", "--dev-nonce", "1",
+                 "--net-id", "000013"],
                 ["join", *self.unix(), *one, "--mac-version", "1.2"],
                 ["join", *self.unix(), *one, "--mac-version", "1.1"],
                 ["join", *self.unix(), *one, "--net-id", "13"],
