@@ -19,6 +19,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ struct client {
 	int fd;
 	SSL_CTX *ctx; /* NULL on a Unix socket */
 	SSL *ssl;
+	bool answered; /* the server did, once */
 	unsigned timeout_ms;
 	uint64_t last_id;
 	struct buffer in;
@@ -96,6 +98,18 @@ tls_reason(void)
 }
 
 /*
+ * With TLS 1.3 a server refuses our certificate when we are past the
+ * handshake, and what we see of it may be no more than a reset.
+ */
+static const char *
+refusal_doubt(const struct client *c)
+{
+	return c->answered
+	    ? ""
+	    : ", before any answer: does the server accept our certificate?";
+}
+
+/*
  * What a TLS call that did not succeed wants: events to wait for, or 0 with
  * *err set.  JY_ENOTFOUND: the server said goodbye.
  */
@@ -114,11 +128,13 @@ tls_wants(struct client *c, int ret, enum jy_err *err, struct errctx *ec)
 		return 0;
 	case SSL_ERROR_SYSCALL:
 		ERR_clear_error();
-		*err = err_set(ec, JY_EIO, "connection lost: %s",
-		    error != 0 ? strerror(error) : "closed without notice");
+		*err = err_set(ec, JY_EIO, "connection lost: %s%s",
+		    error != 0 ? strerror(error) : "closed without notice",
+		    refusal_doubt(c));
 		return 0;
 	default:
-		*err = err_set(ec, JY_EIO, "TLS: %s", tls_reason());
+		*err = err_set(
+		    ec, JY_EIO, "TLS: %s%s", tls_reason(), refusal_doubt(c));
 		return 0;
 	}
 }
@@ -212,8 +228,8 @@ open_unix(struct client *c, const char *path, struct errctx *ec)
 
 	if (strlen(path) >= sizeof(sa.sun_path)) {
 		return err_set(ec, JY_ECONFIG,
-		    "%s: longer than the %zu octets a socket path may have",
-		    path, sizeof(sa.sun_path) - 1);
+		    "a socket path has at most %zu octets: %s",
+		    sizeof(sa.sun_path) - 1, path);
 	}
 	memcpy(sa.sun_path, path, strlen(path) + 1);
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -604,6 +620,7 @@ client_receive(struct client *c, Joinery__V1__Response **out, struct errctx *ec)
 		return err_set(ec, JY_EINVAL,
 		    "an answer of %zu octets is not of this protocol", len);
 	}
+	c->answered = true;
 	*out = response;
 	return JY_OK;
 }
