@@ -183,6 +183,18 @@ class RightAnswers(SimTest):
         self.join(OK, "--nwk-key", "@" + self.files.path("nwk.key"),
                   "--v10-root", "app", "--expect", "MIC_FAILED")
 
+    def test_opt_neg_against_the_version(self):
+        """Who asks for it gets it; a real server refuses the mismatch."""
+        self.version("1.1")
+        out = self.join(OK, "--opt-neg", "no")
+        self.assertRegex(out, "ok +NwkSKey")
+        self.version("1.0.4")
+        device = next(iter(self.server.devices.values()))
+        device.nwk_key = bytes.fromhex(NWK_KEY)
+        out = self.join(OK, "--opt-neg", "yes", "--nwk-key",
+                        "@" + self.files.path("nwk.key"))
+        self.assertRegex(out, "ok +FNwkSIntKey")
+
     def test_keys_from_standard_input(self):
         self.run_sim(OK, "join", *self.unix(), "--join-eui", JOIN_EUI,
                      "--dev-eui", DEV_EUI, "--mac-version", "1.0.4",
@@ -359,6 +371,8 @@ class WrongAnswers(SimTest):
         self.join(CONNECTION)
         self.server.fault = "wrong_id"
         self.join(CONNECTION)
+        self.server.fault = "silent"
+        self.join(CONNECTION, "--timeout", "200")
         self.run_sim(CONNECTION, "join", "--socket", "/nonexistent",
                      *self.device())
         p = self.files.path

@@ -257,6 +257,8 @@ class Server:
         with self.lock:
             self.requests += 1
             fields = [(1, request[1])] + self.answer(request, peer)
+        if self.fault == "silent":
+            return b""
         if self.fault == "wrong_id":
             fields[0] = (1, request[1] + 1)
         message = encode(fields)
