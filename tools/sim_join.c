@@ -551,6 +551,7 @@ enum sim_status
 sim_join_run(const struct sim_options *o, FILE *out)
 {
 	struct errctx ec = ERRCTX_INIT;
+	struct errctx state_ec = ERRCTX_INIT;
 	enum sim_status status;
 	struct run run;
 	enum jy_err err;
@@ -572,10 +573,12 @@ sim_join_run(const struct sim_options *o, FILE *out)
 	if (run.count > 1) {
 		sim_stats_print(&run.stats, run.report.format, out);
 	}
-	err = o->state != NULL ? sim_state_write(&run.fleet, o->state, &ec)
-			       : JY_OK;
+	/* Even after a broken connection: its DevNonces are used. */
+	err = o->state != NULL
+	    ? sim_state_write(&run.fleet, o->state, &state_ec)
+	    : JY_OK;
 	if (err != JY_OK) {
-		status = sim_complain(SIM_INTERNAL, err, &ec);
+		status = sim_complain(SIM_INTERNAL, err, &state_ec);
 	}
 out:
 	run_fini(&run);

@@ -237,6 +237,21 @@ class RightAnswers(SimTest):
                 self.server.fault = ""
                 self.join(OK, *state)
 
+    def test_state_that_cannot_be_written(self):
+        err = self.run_sim(5, "join", *self.unix(), *self.device(),
+                           *self.keks(), "--state", "/nonexistent/state")
+        self.assertIn("joined", err)
+
+    def test_state_after_a_broken_connection(self):
+        self.version("1.0.4")
+        state = ["--state", self.files.path("state")]
+        self.server.fault = "hang_up"
+        self.join(CONNECTION, *state)
+        self.server.fault = ""
+        self.join(OK, *state)
+        device = next(iter(self.server.devices.values()))
+        self.assertEqual(device.dev_nonces, {b"\0\1"})
+
     def test_state_remembers_join_nonce(self):
         state = ["--state", self.files.path("state")]
         self.join(OK, *state)
