@@ -89,7 +89,7 @@ class Files:
         def named(text):
             return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
-        now = datetime.datetime.utcnow()
+        now = datetime.datetime.now(datetime.timezone.utc)
         alt = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
                x509.DNSName("localhost")]
         cert = (x509.CertificateBuilder()
