@@ -4,8 +4,8 @@
  * leaves in one write(2), so that lines of several processes and threads on
  * the same descriptor do not mix.
  *
- * A flood is cut: per second and level no more than LOG_BURST lines leave;
- * the first line of a later second says how many were left out.
+ * A flood is cut: per second, level and area no more than LOG_BURST lines
+ * leave; the first line of a later second says how many were left out.
  */
 #include "src/base/log.h"
 
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define LOG_BURST 200U
+#define LOG_BUCKETS 64U
 
 static const char *log_program = "joinery";
 static enum log_level log_max = LOG_LEVEL_INFO;
@@ -34,12 +35,15 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = { "debug", 7 },
 };
 
-/* Lines of this second and those left out, per level. */
-static struct {
+/*
+ * Lines of this second and those left out.  Areas have buckets of their own,
+ * so that a flood of refusals does not hide what an admin did.
+ */
+static struct log_bucket {
 	_Atomic long second;
 	_Atomic unsigned lines;
 	_Atomic unsigned dropped;
-} log_rate[ARRAY_LEN(log_levels)];
+} log_buckets[LOG_BUCKETS];
 
 void
 log_init(const char *program, enum log_level max)
@@ -61,19 +65,30 @@ log_level_parse(const char *text, enum log_level *out)
 	return false;
 }
 
+static struct log_bucket *
+bucket_of(enum log_level level, const char *area)
+{
+	unsigned h = (unsigned)level;
+
+	for (; *area != '\0'; area++) {
+		h = h * 31 + (unsigned char)*area;
+	}
+	return &log_buckets[h % LOG_BUCKETS];
+}
+
 /* Whether a line may leave now; *dropped says how many did not before. */
 static bool
-rate_allows(enum log_level level, long now_s, unsigned *dropped)
+rate_allows(struct log_bucket *b, long now_s, unsigned *dropped)
 {
 	*dropped = 0;
-	if (atomic_exchange(&log_rate[level].second, now_s) != now_s) {
-		atomic_store(&log_rate[level].lines, 0);
-		*dropped = atomic_exchange(&log_rate[level].dropped, 0);
+	if (atomic_exchange(&b->second, now_s) != now_s) {
+		atomic_store(&b->lines, 0);
+		*dropped = atomic_exchange(&b->dropped, 0);
 	}
-	if (atomic_fetch_add(&log_rate[level].lines, 1) < LOG_BURST) {
+	if (atomic_fetch_add(&b->lines, 1) < LOG_BURST) {
 		return true;
 	}
-	atomic_fetch_add(&log_rate[level].dropped, 1);
+	atomic_fetch_add(&b->dropped, 1);
 	return false;
 }
 
@@ -107,7 +122,7 @@ log_write(enum log_level level, const char *area, const char *msg,
 		return;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	if (!rate_allows(level, (long)now.tv_sec, &dropped)) {
+	if (!rate_allows(bucket_of(level, area), (long)now.tv_sec, &dropped)) {
 		return;
 	}
 	if (log_journal) {

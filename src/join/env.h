@@ -20,7 +20,8 @@ struct join_env {
 	struct hsm *hsm;
 	const struct sys *sys;
 	enum app_s_key_mode app_s_key;
-	unsigned session_keep;       /* sessions of a device to retain */
+	uint32_t repeat_window_ms; /* a lost answer is given again; 0: never */
+	unsigned session_keep;     /* sessions of a device to retain */
 	uint32_t session_lifetime_s; /* 0: without end */
 };
 

@@ -117,13 +117,32 @@ choose_roots(
 	return JY_OK;
 }
 
-/* How the AppSKey goes to the device's AS inside the join answer, if so. */
+/* The peer row of the device's Application Server, by its AS-ID. */
+static enum jy_err
+find_as(const struct join *j, struct peer_row *as, struct errctx *ec)
+{
+	const char *as_id = j->view.device.as_id;
+	enum jy_err err;
+
+	err = store_peer_by_as_id(j->env->store, as_id, as, ec);
+	if (err == JY_ENOTFOUND || (err == JY_OK && as->role != PEER_AS)) {
+		return err_replace(ec, JY_EKEK,
+		    "the device's Application Server, %s, is no peer", as_id);
+	}
+	return err;
+}
+
+/*
+ * How the AppSKey goes to the device's AS inside the join answer, if it does:
+ * wrapped under the KEK that the device names for it, else under the AS's.
+ * One that may have keys in clear asks for them itself: never through the NS.
+ */
 static enum jy_err
 choose_app_delivery(struct join *j, struct errctx *ec)
 {
 	const struct device_row *d = &j->view.device;
-	const struct peer_row *as = NULL;
-	struct peer_row row;
+	bool must = j->env->app_s_key == APP_S_KEY_YES;
+	struct peer_row as = { 0 };
 	enum jy_err err;
 
 	j->give_app_s_key = false;
@@ -131,22 +150,19 @@ choose_app_delivery(struct join *j, struct errctx *ec)
 		return JY_OK;
 	}
 	if (d->as_kek[0] == '\0' && d->as_id[0] != '\0') {
-		err = store_peer_by_as_id(j->env->store, d->as_id, &row, ec);
-		if (err == JY_OK) {
-			as = &row;
-			row.clear_keys = false; /* never through the NS */
-		} else if (err == JY_ENOTFOUND) {
-			err_clear(ec);
-		} else {
+		err = find_as(j, &as, ec);
+		if (err != JY_OK) {
 			return err;
 		}
 	}
-	if (j->env->app_s_key == APP_S_KEY_AUTO && d->as_kek[0] == '\0' &&
-	    (as == NULL || as->kek[0] == '\0')) {
+	if (!must && d->as_kek[0] == '\0' &&
+	    (d->as_id[0] == '\0' || (as.kek[0] == '\0' && as.clear_keys))) {
 		return JY_OK;
 	}
+	as.clear_keys = false;
 	j->give_app_s_key = true;
-	return delivery_choose(j->env->store, d->as_kek, as, &j->to_as, ec);
+	return delivery_choose(j->env->store, d->as_kek,
+	    as.name[0] != '\0' ? &as : NULL, &j->to_as, ec);
 }
 
 /* MAC version, OptNeg, root keys, KEKs. */
@@ -164,6 +180,11 @@ step_policy(struct join *j, struct errctx *ec)
 	session->counter = j->request.dev_nonce;
 	session->net_id = j->in.net_id;
 	session->dev_addr = j->in.dev_addr;
+	session->dl_settings = j->in.dl_settings;
+	session->rx_delay = j->in.rx_delay;
+	session->has_cf_list = j->in.has_cf_list;
+	memcpy(session->cf_list, j->in.cf_list, sizeof(session->cf_list));
+	memcpy(session->mic, j->request.mic, sizeof(session->mic));
 	memcpy(session->peer, j->peer->name, sizeof(session->peer));
 
 	err = check_opt_neg(j, ec);
@@ -218,6 +239,58 @@ nonce_rule(const struct join *j)
 					      : LW_NONCE_UNIQUE;
 }
 
+/*
+ * Is this the very request that made the device's newest session, repeated by
+ * the same Network Server because our answer was lost?  Then it gets the same
+ * answer: the session is taken from the store, and nothing is committed.
+ * The MIC has been checked, so octets with the same MIC are the same octets.
+ */
+static bool
+is_repetition(struct join *j)
+{
+	struct session_row *mine = &j->commit.session;
+	uint64_t now = j->env->sys->now_ms();
+	struct session_row last;
+	size_t n;
+
+	if (j->env->repeat_window_ms == 0 ||
+	    store_session_list(j->env->store, &j->device, &last, 1, &n, NULL) !=
+		JY_OK ||
+	    n == 0 || now < last.created_ms ||
+	    now - last.created_ms > j->env->repeat_window_ms) {
+		return false;
+	}
+	if (last.join_type != mine->join_type ||
+	    last.mac_version != mine->mac_version ||
+	    last.counter != mine->counter || last.net_id != mine->net_id ||
+	    last.dev_addr != mine->dev_addr ||
+	    last.dl_settings != mine->dl_settings ||
+	    last.rx_delay != mine->rx_delay ||
+	    last.has_cf_list != mine->has_cf_list ||
+	    memcmp(last.cf_list, mine->cf_list, sizeof(last.cf_list)) != 0 ||
+	    memcmp(last.mic, mine->mic, sizeof(last.mic)) != 0 ||
+	    strcmp(last.peer, mine->peer) != 0 ||
+	    last.nwk_key.generation != mine->nwk_key.generation ||
+	    last.app_key.generation != mine->app_key.generation) {
+		return false;
+	}
+	*mine = last;
+	return true;
+}
+
+/* Name and date the session that this join makes. */
+static void
+new_session(struct join *j)
+{
+	struct session_row *session = &j->commit.session;
+
+	session->created_ms = j->env->sys->now_ms();
+	session->expires_ms = j->env->session_lifetime_s == 0
+	    ? 0
+	    : session->created_ms + 1000ULL * j->env->session_lifetime_s;
+	session_new_id(j->env->sys, session->id);
+}
+
 /* DevNonce rule, next JoinNonce; what the commit will compare and set. */
 static enum jy_err
 step_nonce(struct join *j, struct errctx *ec)
@@ -231,10 +304,17 @@ step_nonce(struct join *j, struct errctx *ec)
 	struct join_commit *c = &j->commit;
 	enum jy_err err;
 
+	j->repeated = j->view.dev_nonce_seen && is_repetition(j);
+	if (j->repeated) {
+		return JY_OK;
+	}
 	err = lw_nonce_check(nonce_rule(j), &state, j->request.dev_nonce, ec);
 	if (err == JY_OK) {
 		err = lw_join_nonce_next(
 		    n->join_nonce, &c->session.join_nonce, ec);
+	}
+	if (err == JY_OK) {
+		new_session(j);
 	}
 	c->revision_seen = j->view.device.revision;
 	c->join_nonce_seen = n->join_nonce;
@@ -260,20 +340,20 @@ static enum jy_err
 step_accept(struct join *j, struct errctx *ec)
 {
 	uint8_t input[LW_ACCEPT_INPUT_MAX], plain[LW_JOIN_ACCEPT_MAX];
-	struct hsm_key *root = NULL, *mic_key = NULL;
-	size_t head_len, len, body_len;
-	enum jy_err err;
-
-	j->accept = (struct lw_join_accept){
+	const struct lw_join_accept fields = {
 		.join_nonce = j->commit.session.join_nonce,
 		.net_id = j->in.net_id,
 		.dev_addr = j->in.dev_addr,
 		.dl_settings = j->in.dl_settings,
 		.rx_delay = j->in.rx_delay,
 		.has_cf_list = j->in.has_cf_list,
+		.cf_list = j->in.cf_list,
 	};
-	memcpy(j->accept.cf_list, j->in.cf_list, sizeof(j->accept.cf_list));
-	len = lw_join_accept_input(&j->accept, LW_JOIN_REQUEST,
+	struct hsm_key *root = NULL, *mic_key = NULL;
+	size_t head_len, len, body_len;
+	enum jy_err err;
+
+	len = lw_join_accept_input(&fields, LW_JOIN_REQUEST,
 	    &j->device.join_eui, j->request.dev_nonce, input, &head_len);
 	body_len = len - head_len; /* MHDR and fields */
 
@@ -305,11 +385,6 @@ step_keys(struct join *j, struct errctx *ec)
 	struct session_row *session = &j->commit.session;
 	enum jy_err err;
 
-	session->created_ms = j->env->sys->now_ms();
-	session->expires_ms = j->env->session_lifetime_s == 0
-	    ? 0
-	    : session->created_ms + 1000ULL * j->env->session_lifetime_s;
-	session_new_id(j->env->sys, session->id);
 	memcpy(j->out.session_id, session->id, sizeof(j->out.session_id));
 	j->out.lifetime_s = j->env->session_lifetime_s;
 
@@ -323,7 +398,7 @@ step_keys(struct join *j, struct errctx *ec)
 	return err;
 }
 
-/* The line.  The last step, commit, is the batch's: see join_run_batch. */
+/* The line.  The last step, commit, is a whole round's: commit_round. */
 static const struct join_step {
 	const char *name;
 	enum jy_err (*run)(struct join *j, struct errctx *ec);
@@ -345,16 +420,13 @@ join_step_name(enum join_step_id step)
 	return join_steps[step].name;
 }
 
-/* Run the steps up to the commit. */
+/* Run the steps from the first to the one before the end. */
 static void
-join_prepare(struct join *j, struct hsm_session *s)
+run_steps(struct join *j, enum join_step_id first, enum join_step_id end)
 {
 	uint64_t then = sys_mono_us(), now;
 
-	j->token = s;
-	j->err = JY_OK;
-	err_clear(&j->ec);
-	for (int i = 0; i < JOIN_STEP_commit && j->err == JY_OK; i++) {
+	for (int i = (int)first; i < (int)end && j->err == JY_OK; i++) {
 		j->step = (enum join_step_id)i;
 		j->err = join_steps[i].run(j, &j->ec);
 		now = sys_mono_us();
@@ -363,35 +435,34 @@ join_prepare(struct join *j, struct hsm_session *s)
 	}
 }
 
-/* Commit those of a batch that are prepared. */
+/* Commit those of a round that made a session. */
 static void
-join_commit_all(struct join *const batch[], size_t n)
+commit_round(struct join *const round[], size_t n)
 {
 	struct join_commit *commits[JOIN_BATCH_MAX];
+	struct join *joins[JOIN_BATCH_MAX];
 	struct errctx ec = ERRCTX_INIT;
 	uint64_t start = sys_mono_us();
 	size_t ready = 0;
 	uint32_t share;
 
 	for (size_t i = 0; i < n; i++) {
-		if (batch[i]->err == JY_OK) {
-			batch[i]->step = JOIN_STEP_commit;
-			commits[ready++] = &batch[i]->commit;
+		if (round[i]->err == JY_OK && !round[i]->repeated) {
+			joins[ready] = round[i];
+			commits[ready++] = &round[i]->commit;
 		}
 	}
 	if (ready == 0) {
 		return;
 	}
-	store_join_commit(batch[0]->env->store, commits, ready, &ec);
+	store_join_commit(round[0]->env->store, commits, ready, &ec);
 	share = (uint32_t)((sys_mono_us() - start) / ready);
-	for (size_t i = 0; i < n; i++) {
-		struct join *j = batch[i];
+	for (size_t i = 0; i < ready; i++) {
+		struct join *j = joins[i];
 
-		if (j->err != JY_OK) {
-			continue;
-		}
+		j->step = JOIN_STEP_commit;
 		j->step_us[JOIN_STEP_commit] += share;
-		j->err = j->commit.err;
+		j->err = commits[i]->err;
 		if (j->err != JY_OK) {
 			(void)err_set(
 			    &j->ec, j->err, "%s", err_detail(&ec, j->err));
@@ -399,19 +470,88 @@ join_commit_all(struct join *const batch[], size_t n)
 	}
 }
 
+/* Run joins of different devices from the read of their rows to the end. */
+static void
+run_round(struct join *const round[], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		run_steps(round[i], JOIN_STEP_device, JOIN_STEP_commit);
+	}
+	commit_round(round, n);
+}
+
+/* A commit that lost a race changed nothing: once more, from the rows. */
+static void
+rerun_losers(struct join *const round[], size_t n)
+{
+	struct join *losers[JOIN_BATCH_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (round[i]->err == JY_ECONFLICT) {
+			round[i]->reran = true;
+			round[i]->err = JY_OK;
+			err_clear(&round[i]->ec);
+			losers[count++] = round[i];
+		}
+	}
+	run_round(losers, count);
+}
+
+static bool
+has_device(struct join *const joins[], size_t n, const struct device_id *id)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (memcmp(&joins[i]->device, id, sizeof(*id)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Take the joins of the next round out of those that wait: in their order,
+ * one of each device, for the next one must see what the first has committed.
+ */
+static size_t
+next_round(struct join *waiting[], size_t *n, struct join *round[])
+{
+	size_t taken = 0, left = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		if (has_device(round, taken, &waiting[i]->device)) {
+			waiting[left++] = waiting[i];
+		} else {
+			round[taken++] = waiting[i];
+		}
+	}
+	*n = left;
+	return taken;
+}
+
 void
 join_run_batch(struct join *const batch[], size_t n, struct hsm_session *s)
 {
+	struct join *waiting[JOIN_BATCH_MAX], *round[JOIN_BATCH_MAX];
+	size_t left = 0, taken;
+
 	jy_assert(n <= JOIN_BATCH_MAX);
 	for (size_t i = 0; i < n; i++) {
-		join_prepare(batch[i], s);
-	}
-	join_commit_all(batch, n);
-	for (size_t i = 0; i < n; i++) {
-		if (batch[i]->err == JY_ECONFLICT) {
-			batch[i]->reran = true;
-			join_prepare(batch[i], s);
-			join_commit_all(&batch[i], 1);
+		struct join *j = batch[i];
+
+		j->token = s;
+		j->err = JY_OK;
+		j->reran = j->repeated = false;
+		memset(j->step_us, 0, sizeof(j->step_us));
+		err_clear(&j->ec);
+		run_steps(j, JOIN_STEP_parse, JOIN_STEP_device);
+		if (j->err == JY_OK) {
+			waiting[left++] = j;
 		}
+	}
+	while (left > 0) {
+		taken = next_round(waiting, &left, round);
+		run_round(round, taken);
+		rerun_losers(round, taken);
 	}
 }

@@ -67,23 +67,23 @@ struct join {
 	struct delivery to_ns;
 	struct delivery to_as;
 	bool give_app_s_key;
-	struct lw_join_accept accept;
 	struct join_commit commit;
 
 	/* The result. */
 	enum jy_err err;
 	struct errctx ec;
-	enum join_step_id step;            /* the last one that ran */
-	bool reran;                        /* lost a race once */
+	enum join_step_id step; /* the last one that ran */
+	bool reran;             /* lost a race once */
+	bool repeated;          /* gets the answer it was given before */
 	uint32_t step_us[JOIN_STEP_COUNT]; /* time each took */
 	struct join_output out;            /* if err is JY_OK */
 };
 
 /*
- * Run n joins, each up to its commit, then commit them all in one durable
- * transaction; one that lost a race runs once more, alone.  Every join has
- * its own err; when this returns, what may be answered is on disk.  Runs on a
- * token thread that holds the session s.
+ * Run n joins in rounds, one join of each device in a round: each up to its
+ * commit, then one durable transaction for the round.  A join that lost a
+ * race runs once more.  Every join has its own err; when this returns, what
+ * may be answered is on disk.  Runs on a token thread that holds session s.
  */
 void join_run_batch(
     struct join *const batch[], size_t n, struct hsm_session *s);

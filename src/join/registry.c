@@ -13,7 +13,6 @@
 #include "src/join/keys.h"
 
 #define ROOT_KEY_LEN 16
-#define SESSIONS_MAX 100 /* most sessions a device may retain */
 
 static enum jy_err
 check_kek_label(
@@ -34,15 +33,18 @@ check_kek_label(
 }
 
 /*
- * A generation that was never used for this device, also not by one deleted
- * and registered again: seconds since 1970, or one more than the last.
+ * A generation is random, so that two admins at once, or a device deleted and
+ * registered again, never mean the same object of the token.
  */
 static uint32_t
-next_generation(const struct join_env *env, uint32_t last)
+new_generation(const struct join_env *env)
 {
-	uint32_t now = (uint32_t)(env->sys->now_ms() / 1000U);
+	uint32_t generation = 0;
 
-	return now > last ? now : last + 1;
+	while (generation == 0) {
+		env->sys->random(&generation, sizeof(generation));
+	}
+	return generation;
 }
 
 static enum jy_err
@@ -51,7 +53,7 @@ import_root(const struct join_env *env, const struct device_id *id,
     struct errctx *ec)
 {
 	const struct device_key fresh = {
-		.generation = next_generation(env, key->generation),
+		.generation = new_generation(env),
 		.role = role,
 	};
 	char dev[EUI64_STR_LEN], label[64];
@@ -104,12 +106,12 @@ static void
 retire_root(const struct join_env *env, const struct device_id *id,
     const struct device_key *old, const struct device_key *current)
 {
-	struct session_row sessions[SESSIONS_MAX];
+	struct session_row sessions[STORE_SESSIONS_MAX];
 	size_t n;
 
 	if (same_key(old, current) ||
-	    store_session_list(
-		env->store, id, sessions, SESSIONS_MAX, &n, NULL) != JY_OK) {
+	    store_session_list(env->store, id, sessions, STORE_SESSIONS_MAX, &n,
+		NULL) != JY_OK) {
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -212,7 +214,7 @@ enum jy_err
 registry_device_delete(
     const struct join_env *env, const struct device_id *id, struct errctx *ec)
 {
-	struct session_row sessions[SESSIONS_MAX];
+	struct session_row sessions[STORE_SESSIONS_MAX];
 	struct device_row row;
 	enum jy_err err;
 	size_t n;
@@ -223,7 +225,7 @@ registry_device_delete(
 	}
 	if (err == JY_OK) {
 		err = store_session_list(
-		    env->store, id, sessions, SESSIONS_MAX, &n, ec);
+		    env->store, id, sessions, STORE_SESSIONS_MAX, &n, ec);
 	}
 	if (err == JY_OK) {
 		err = store_device_delete(env->store, id, ec);
@@ -371,6 +373,14 @@ registry_peer_set(
 	if (row->role == PEER_AS && row->as_id_count == 0) {
 		return err_set(
 		    ec, JY_EINVAL, "an Application Server needs an AS-ID");
+	}
+	if (row->role != PEER_NS && row->net_id_count > 0) {
+		return err_set(
+		    ec, JY_EINVAL, "only a Network Server has NetIDs");
+	}
+	if (row->role != PEER_AS && row->as_id_count > 0) {
+		return err_set(
+		    ec, JY_EINVAL, "only an Application Server has AS-IDs");
 	}
 	err = check_kek_label(env, row->kek, ec);
 	return err == JY_OK ? store_peer_put(env->store, row, ec) : err;

@@ -64,7 +64,7 @@ lw_join_accept_input(const struct lw_join_accept *a, enum lw_join_type type,
 	writer_u8(&w, a->dl_settings);
 	writer_u8(&w, a->rx_delay);
 	if (a->has_cf_list) {
-		writer_copy(&w, a->cf_list, sizeof(a->cf_list));
+		writer_copy(&w, a->cf_list, LW_CF_LIST_LEN);
 	}
 	jy_assert(writer_ok(&w));
 	return w.len;

@@ -55,7 +55,7 @@ struct lw_join_accept {
 	uint8_t dl_settings;
 	uint8_t rx_delay; /* 0..15 */
 	bool has_cf_list;
-	uint8_t cf_list[LW_CF_LIST_LEN]; /* copied verbatim */
+	const uint8_t *cf_list; /* LW_CF_LIST_LEN octets, copied verbatim */
 };
 
 /*

@@ -22,13 +22,14 @@ lw_nonce_check(enum lw_nonce_rule rule, const struct lw_nonce_state *state,
 {
 	if (rule == LW_NONCE_UNIQUE && state->seen) {
 		return err_set(ec, JY_EREPLAY,
-		    "DevNonce %u was used before (rule unique)", dev_nonce);
+		    "DevNonce %u was used before (rule %s, highest %u)",
+		    dev_nonce, lw_nonce_rule_str(rule), state->last);
 	}
 	if (rule == LW_NONCE_COUNTER && state->has_last &&
 	    dev_nonce <= state->last) {
 		return err_set(ec, JY_EREPLAY,
-		    "DevNonce %u is not above the last, %u (rule counter)",
-		    dev_nonce, state->last);
+		    "DevNonce %u is not above the last, %u (rule %s)",
+		    dev_nonce, state->last, lw_nonce_rule_str(rule));
 	}
 	return JY_OK;
 }

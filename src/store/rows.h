@@ -24,7 +24,8 @@
 #define STORE_REASON_MAX 159
 #define STORE_NET_IDS_MAX 16
 #define STORE_AS_IDS_MAX 8
-#define STORE_ID_LEN 16 /* a session key ID */
+#define STORE_SESSIONS_MAX 100 /* most a device may retain */
+#define STORE_ID_LEN 16        /* a session key ID */
 #define STORE_KCV_LEN 4
 #define STORE_FINGERPRINT_LEN 32
 
@@ -86,6 +87,11 @@ struct session_row {
 	uint16_t counter; /* DevNonce, or RJcount */
 	uint32_t net_id;
 	uint32_t dev_addr;
+	uint8_t dl_settings; /* this and the next: what makes */
+	uint8_t rx_delay;    /* the same join-accept again */
+	bool has_cf_list;
+	uint8_t cf_list[16];
+	uint8_t mic[4]; /* of the request */
 	uint64_t created_ms;
 	uint64_t expires_ms;            /* 0: without end */
 	char peer[STORE_LABEL_MAX + 1]; /* the NS that asked */

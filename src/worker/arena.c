@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/secret.h"
 #include "src/base/sys.h"
 
 struct arena_chunk {
 	struct arena_chunk *next;
+	size_t len;
 	_Alignas(max_align_t) unsigned char data[];
 };
 
@@ -19,6 +21,7 @@ arena_alloc(struct arena *a, size_t len)
 
 	jy_assert(len <= ARENA_MAX - a->used);
 	chunk = sys_xcalloc(1, sizeof(*chunk) + len);
+	chunk->len = len;
 	chunk->next = a->chunks;
 	a->chunks = chunk;
 	a->used += len;
@@ -49,6 +52,7 @@ arena_reset(struct arena *a)
 
 	for (struct arena_chunk *c = a->chunks; c != NULL; c = next) {
 		next = c->next;
+		secret_wipe(c->data, c->len);
 		free(c);
 	}
 	*a = (struct arena){ 0 };

@@ -24,7 +24,7 @@ void *arena_alloc(struct arena *a, size_t len);
 void *arena_copy(struct arena *a, const void *p, size_t len);
 char *arena_text(struct arena *a, const char *text);
 
-/* Give everything back; the arena is empty again. */
+/* Wipe and give everything back; the arena is empty again. */
 void arena_reset(struct arena *a);
 
 #endif

@@ -7,7 +7,7 @@
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
 
-#define SESSIONS_MAX 100
+#define V10_ROOT_LAST JOINERY__V1__V10_ROOT__V10_ROOT_APP_KEY
 #define DEVICES_PAGE 64 /* so that a page fits in a frame */
 
 /* Lay the given settings over a row. */
@@ -46,6 +46,10 @@ apply_settings(const Joinery__V1__DeviceSettings *m, struct device_row *row,
 	}
 	if (m->has_resets_join_nonces) {
 		row->resets_join_nonces = m->resets_join_nonces;
+	}
+	if (m->has_v10_root && (unsigned)m->v10_root > V10_ROOT_LAST) {
+		return err_set(
+		    ec, JY_EINVAL, "v10_root %d is unknown", (int)m->v10_root);
 	}
 	if (m->has_v10_root) {
 		row->v10_root_is_app_key =
@@ -192,11 +196,12 @@ static enum jy_err
 add_sessions(struct call *c, const struct device_id *id, Joinery__V1__Device *m,
     struct errctx *ec)
 {
-	struct session_row rows[SESSIONS_MAX];
+	struct session_row rows[STORE_SESSIONS_MAX];
 	enum jy_err err;
 	size_t n;
 
-	err = store_session_list(c->env->store, id, rows, SESSIONS_MAX, &n, ec);
+	err = store_session_list(
+	    c->env->store, id, rows, STORE_SESSIONS_MAX, &n, ec);
 	if (err != JY_OK) {
 		return err;
 	}

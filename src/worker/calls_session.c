@@ -2,10 +2,9 @@
 /* Calls of Network and Application Servers, and what admins see of sessions. */
 #include <string.h>
 
+#include "src/base/secret.h"
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
-
-#define SESSIONS_MAX 100 /* the most a device may retain */
 
 enum jy_err
 call_ping(struct call *c, struct errctx *ec)
@@ -156,6 +155,7 @@ call_network_keys(struct call *c, struct errctx *ec)
 	m->nwk_s_enc_key = convert_to_envelope(c->arena, &keys.nwk_s_enc_key);
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_NETWORK_KEYS;
 	c->response->network_keys = m;
+	secret_wipe(&keys, sizeof(keys));
 	return JY_OK;
 }
 
@@ -178,13 +178,14 @@ call_app_s_key(struct call *c, struct errctx *ec)
 	m->app_s_key = convert_to_envelope(c->arena, &keys.app_s_key);
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_APP_S_KEY;
 	c->response->app_s_key = m;
+	secret_wipe(&keys, sizeof(keys));
 	return JY_OK;
 }
 
 enum jy_err
 call_session_list(struct call *c, struct errctx *ec)
 {
-	struct session_row rows[SESSIONS_MAX];
+	struct session_row rows[STORE_SESSIONS_MAX];
 	Joinery__V1__SessionListAnswer *m;
 	struct device_id id;
 	enum jy_err err;
@@ -193,7 +194,7 @@ call_session_list(struct call *c, struct errctx *ec)
 	err = convert_device_id(c->request->session_list->id, &id, ec);
 	if (err == JY_OK) {
 		err = store_session_list(
-		    c->env->store, &id, rows, SESSIONS_MAX, &n, ec);
+		    c->env->store, &id, rows, STORE_SESSIONS_MAX, &n, ec);
 	}
 	if (err != JY_OK) {
 		return err;

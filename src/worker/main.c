@@ -113,6 +113,7 @@ open_all(const struct conf *conf, struct join_env *env,
 
 	env->sys = &sys_real;
 	env->app_s_key = app_s_key_mode(conf->app_s_key);
+	env->repeat_window_ms = (uint32_t)conf->repeat_window_ms;
 	env->session_keep = (unsigned)conf->session_keep;
 	env->session_lifetime_s = (uint32_t)conf->session_lifetime_s;
 	err = hsm_open(&token, &env->hsm, report, ec);

@@ -16,8 +16,10 @@
 
 #include "proto/frame.h"
 #include "src/base/log.h"
+#include "src/base/secret.h"
 
-#define CANARY_S 60 /* of idleness before the token is asked for a sign */
+#define BATCH_US 50000 /* of token work in a batch, about */
+#define CANARY_S 60    /* of idleness before the token is asked for a sign */
 
 struct job {
 	STAILQ_ENTRY(job) link;
@@ -49,6 +51,7 @@ struct bench {
 	struct work works[JOIN_BATCH_MAX];
 	struct join *joins[JOIN_BATCH_MAX];
 	size_t n;
+	size_t limit; /* jobs to take at most, see set_limit */
 	struct work_replies replies;
 };
 
@@ -93,7 +96,7 @@ take_jobs(struct pool *p, struct bench *b, bool *end)
 	(void)pthread_mutex_lock(&p->lock);
 	if (wait_for_jobs(p, end)) {
 		share = (p->waiting + p->thread_count - 1) / p->thread_count;
-		while (b->n < share && b->n < JOIN_BATCH_MAX) {
+		while (b->n < share && b->n < b->limit) {
 			b->jobs[b->n++] = STAILQ_FIRST(&p->jobs);
 			STAILQ_REMOVE_HEAD(&p->jobs, link);
 		}
@@ -115,19 +118,34 @@ pool_fail(struct pool *p, enum worker_status status)
 	}
 }
 
-/* After trouble with the token: is it there at all? */
-static void
-check_token(struct pool *p, struct hsm_session *s)
+/* After trouble with the token: is it there at all?  Stops the pool if not. */
+static bool
+token_lives(struct pool *p, struct hsm_session *s)
 {
 	struct errctx ec = ERRCTX_INIT;
 	enum jy_err err = hsm_canary(p->ctx->env.hsm, s, &ec);
 
 	if (err == JY_OK) {
-		return;
+		return true;
 	}
 	log_error("token", "lost: its canary key does not answer",
 	    "error=\"%s\"", err_detail(&ec, err));
 	pool_fail(p, err == JY_EPIN ? WORKER_PIN_REFUSED : WORKER_UNAVAILABLE);
+	return false;
+}
+
+/* A token that is gone holds nothing: that says nothing about its keys. */
+static void
+blame_token(struct bench *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct work *w = &b->works[i];
+		enum jy_err *err = w->joins ? &w->join.err : &w->err;
+
+		if (*err == JY_ENOKEY) {
+			*err = JY_ETOKEN;
+		}
+	}
 }
 
 static void
@@ -146,10 +164,24 @@ copy_counters(const struct work_ctx *ctx)
 	counters_set(n->store_syncs, store.syncs);
 }
 
+/*
+ * The first job of a batch waits for the last: with a slow token batches are
+ * small, so that none takes much longer than BATCH_US.
+ */
+static void
+set_limit(struct bench *b, uint64_t took_us)
+{
+	uint64_t each_us = took_us / b->n + 1;
+	uint64_t limit = BATCH_US / each_us + 1;
+
+	b->limit = limit < JOIN_BATCH_MAX ? (size_t)limit : JOIN_BATCH_MAX;
+}
+
 /* Run a batch: every job begins, the joins go down the line together. */
 static void
 run_batch(struct pool *p, struct bench *b, struct hsm_session *s)
 {
+	uint64_t start = sys_mono_us();
 	size_t joins = 0;
 
 	for (size_t i = 0; i < b->n; i++) {
@@ -167,6 +199,7 @@ run_batch(struct pool *p, struct bench *b, struct hsm_session *s)
 	if (joins > 0) {
 		join_run_batch(b->joins, joins, s);
 	}
+	set_limit(b, sys_mono_us() - start);
 }
 
 /* After the token is lost: answer without it. */
@@ -196,6 +229,8 @@ end_batch(struct pool *p, struct bench *b)
 	(void)pthread_mutex_lock(&p->write_lock);
 	err = frame_write_all(p->fd, b->replies.buf, b->replies.len, &ec);
 	(void)pthread_mutex_unlock(&p->write_lock);
+	secret_wipe(
+	    b->replies.buf, b->replies.len); /* keys in clear, perhaps */
 	if (err != JY_OK) {
 		log_error("worker", "front is gone", "error=\"%s\"",
 		    err_detail(&ec, err));
@@ -226,6 +261,7 @@ thread_main(void *arg)
 	struct hsm_session *s;
 	bool end = false;
 
+	b->limit = 1;
 	while (!end) {
 		bool work = take_jobs(p, b, &end);
 
@@ -241,8 +277,8 @@ thread_main(void *arg)
 		if (work) {
 			run_batch(p, b, s);
 		}
-		if (!work || had_token_trouble(b)) {
-			check_token(p, s);
+		if ((!work || had_token_trouble(b)) && !token_lives(p, s)) {
+			blame_token(b);
 		}
 		hsm_session_put(hsm, s);
 		if (work) {

@@ -12,6 +12,7 @@
 #include "proto/errcode.h"
 #include "proto/frame.h"
 #include "src/base/log.h"
+#include "src/base/secret.h"
 #include "src/conf/admin.h"
 #include "src/worker/convert.h"
 
@@ -83,8 +84,6 @@ begin(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
 	}
 	w->join.env = &ctx->env;
 	w->join.peer = &w->asker.peer;
-	w->join.reran = false;
-	memset(w->join.step_us, 0, sizeof(w->join.step_us));
 	err = call_join_begin(w->request->join, &w->join.in, ec);
 	w->joins = err == JY_OK;
 	return err;
@@ -136,6 +135,10 @@ count_join(const struct work *w, struct counters *n)
 	const uint32_t *us = w->join.step_us;
 
 	counters_add(n->joins_rerun, w->join.reran);
+	counters_add(n->joins_nonce_any,
+	    w->join.err == JY_OK && w->join.view.device.resets_join_nonces);
+	counters_add(
+	    n->joins_repeated, w->join.err == JY_OK && w->join.repeated);
 #define X(name, meaning) \
 	counters_add(n->step_##name##_us, us[JOIN_STEP_##name]);
 	JOIN_STEPS(X)
@@ -256,6 +259,7 @@ answer_error(struct work *w)
 	Joinery__V1__Error *m =
 	    convert_new(&w->arena, &joinery__v1__error__descriptor);
 
+	m->has_code = 1;
 	m->code = errcode_of(w->err);
 	m->message = arena_text(&w->arena, err_detail(&w->ec, w->err));
 	m->request_id = w->envelope->request_id;
@@ -299,6 +303,7 @@ work_end(
 		call_join_end(&w->join.out, &w->arena, &w->response);
 	}
 	put_response(w, replies);
+	secret_wipe(&w->join.out.keys, sizeof(w->join.out.keys));
 	arena_reset(&w->arena);
 	if (w->request != NULL) {
 		joinery__v1__request__free_unpacked(w->request, NULL);
