@@ -253,6 +253,12 @@ tables_open(struct lmdb *db, struct errctx *ec)
 	MDB_txn *txn = NULL;
 	int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
 
+	while (rc == MDB_MAP_RESIZED) { /* by another process, just now */
+		rc = mdb_env_set_mapsize(db->env, 0);
+		if (rc == 0) {
+			rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+		}
+	}
 	for (size_t i = 0; i < TABLE_COUNT && rc == 0; i++) {
 		rc = mdb_dbi_open(txn, lmdb_tables[i].name,
 		    lmdb_tables[i].flags | MDB_CREATE, &db->dbi[i]);
