@@ -332,7 +332,6 @@ lmdb_restart(struct lmdb *db, struct errctx *ec)
 void
 lmdb_map_follow(struct lmdb *db)
 {
-
 	(void)pthread_rwlock_wrlock(&db->map_lock);
 	if (db->env != NULL) {
 		(void)mdb_env_set_mapsize(db->env, 0);
