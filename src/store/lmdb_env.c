@@ -253,6 +253,12 @@ tables_open(struct lmdb *db, struct errctx *ec)
 	MDB_txn *txn = NULL;
 	int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
 
+	while (rc == MDB_MAP_RESIZED) { /* by another process, just now */
+		rc = mdb_env_set_mapsize(db->env, 0);
+		if (rc == 0) {
+			rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+		}
+	}
 	for (size_t i = 0; i < TABLE_COUNT && rc == 0; i++) {
 		rc = mdb_dbi_open(txn, lmdb_tables[i].name,
 		    lmdb_tables[i].flags | MDB_CREATE, &db->dbi[i]);
@@ -323,31 +329,26 @@ lmdb_restart(struct lmdb *db, struct errctx *ec)
 }
 
 /* Another process has grown the map: follow. */
-int
+void
 lmdb_map_follow(struct lmdb *db)
 {
-	int rc = 0;
-
 	(void)pthread_rwlock_wrlock(&db->map_lock);
 	if (db->env != NULL) {
-		rc = mdb_env_set_mapsize(db->env, 0);
+		(void)mdb_env_set_mapsize(db->env, 0);
 	}
 	(void)pthread_rwlock_unlock(&db->map_lock);
-	return rc;
 }
 
-int
+void
 lmdb_readers_sweep(struct lmdb *db)
 {
 	int dead;
-	int rc = 0;
 
 	(void)pthread_rwlock_rdlock(&db->map_lock);
 	if (db->env != NULL) {
-		rc = mdb_reader_check(db->env, &dead);
+		(void)mdb_reader_check(db->env, &dead);
 	}
 	(void)pthread_rwlock_unlock(&db->map_lock);
-	return rc;
 }
 
 /* Double the map that was too small.  False: it is as large as it may be. */
@@ -384,9 +385,9 @@ map_lock_init(struct lmdb *db)
 }
 
 void
-lmdb_close(struct store_db *base)
+lmdb_close(struct store_db *store)
 {
-	struct lmdb *db = lmdb_of(base);
+	struct lmdb *db = lmdb_of(store);
 
 	env_close(db);
 	if (db->dir_fd >= 0) {
@@ -436,9 +437,9 @@ lmdb_open(
 }
 
 void
-lmdb_stats(struct store_db *base, struct store_stats *out)
+lmdb_stats(struct store_db *store, struct store_stats *out)
 {
-	struct lmdb *db = lmdb_of(base);
+	struct lmdb *db = lmdb_of(store);
 
 	/*
 	 * A commit syncs twice: fdatasync for its pages, then a write to a

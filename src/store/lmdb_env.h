@@ -43,11 +43,12 @@ size_t lmdb_map_size(struct lmdb *db);
 
 /*
  * These mend what a transaction met; the caller has none and does not hold
- * map_lock.  Several threads may meet the same: one mends, all go on.
+ * map_lock.  Several threads may meet the same: one mends, all go on.  What
+ * could not be mended shows when they begin again.
  */
 enum jy_err lmdb_restart(struct lmdb *db, struct errctx *ec) JY_CHECK;
-int lmdb_map_follow(struct lmdb *db);
-int lmdb_readers_sweep(struct lmdb *db);
+void lmdb_map_follow(struct lmdb *db);
+void lmdb_readers_sweep(struct lmdb *db);
 
 /* False: the map is as large as it may be. */
 bool lmdb_map_grow(struct lmdb *db, size_t too_small) JY_CHECK;

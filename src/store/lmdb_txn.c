@@ -74,9 +74,9 @@ txn_begin(struct lmdb *db, struct txn *t, bool write, struct errctx *ec)
 		if (rc == MDB_PANIC) {
 			err = lmdb_restart(db, ec);
 		} else if (rc == MDB_MAP_RESIZED) {
-			rc = lmdb_map_follow(db);
+			lmdb_map_follow(db);
 		} else if (rc == MDB_READERS_FULL) {
-			rc = lmdb_readers_sweep(db);
+			lmdb_readers_sweep(db);
 		} else {
 			break;
 		}

@@ -9,7 +9,7 @@ struct lmdb *lmdb_of(struct store_db *db);
 
 enum jy_err lmdb_open(const struct store_config *config, struct store_db **out,
     struct errctx *ec);
-void lmdb_close(struct store_db *db);
+void lmdb_close(struct store_db *store);
 enum jy_err lmdb_join_view(struct store_db *db, const struct device_id *id,
     uint16_t dev_nonce, struct join_view *view, struct errctx *ec);
 enum jy_err lmdb_join_commit(
@@ -58,5 +58,5 @@ enum jy_err lmdb_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err lmdb_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
-void lmdb_stats(struct store_db *db, struct store_stats *out);
+void lmdb_stats(struct store_db *store, struct store_stats *out);
 #endif

@@ -70,6 +70,9 @@ struct join_commit {
  * sessions beyond keep.  Batches that several threads hand in at once share
  * one transaction and one flush.  Each entry gets its own err; detail of an
  * error that hit them all is in ec.
+ *
+ * The caller has made sure that row_check_session() accepts each session and
+ * that its JoinNonce lies above the one seen; else this aborts.
  */
 void store_join_commit(struct store *s, struct join_commit *const batch[],
     size_t n, struct errctx *ec);

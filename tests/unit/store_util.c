@@ -170,3 +170,55 @@ util_open(const struct store_config *config)
 	jy_assert(err == JY_OK);
 	return s;
 }
+
+void
+util_put_device(struct store *s, unsigned n)
+{
+	struct device_row row = util_device(n);
+
+	jy_assert(store_device_put(s, &row, NULL) == JY_OK);
+}
+
+bool
+util_has_device(struct store *s, unsigned n)
+{
+	struct device_row row = util_device(n);
+	struct device_row got;
+	uint8_t a[ROW_MAX];
+	uint8_t b[ROW_MAX];
+	size_t len;
+
+	row.revision = 1;
+	if (store_device_get(s, &row.id, &got, NULL) != JY_OK) {
+		return false;
+	}
+	len = row_encode_device(&row, a);
+	return row_encode_device(&got, b) == len && memcmp(a, b, len) == 0;
+}
+
+const char *util_backend;
+
+int
+util_setup(void **state)
+{
+	struct fixture *f = sys_xcalloc(1, sizeof(*f));
+	struct store_config config;
+
+	util_dir_make(f->dir);
+	config = util_config(util_backend, f->dir);
+	config.map_first = MIB;
+	f->s = util_open(&config);
+	*state = f;
+	return 0;
+}
+
+int
+util_teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	store_close(f->s);
+	util_dir_remove(f->dir);
+	free(f);
+	return 0;
+}

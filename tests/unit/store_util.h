@@ -31,6 +31,21 @@ struct store_config util_config(const char *backend, const char *dir);
 /* Open or abort with the reason. */
 struct store *util_open(const struct store_config *config);
 
+/* Put device n as new, or abort; is device n there, as it was first put? */
+void util_put_device(struct store *s, unsigned n);
+bool util_has_device(struct store *s, unsigned n);
+
+/* A store of the backend that util_backend names, anew for each case. */
+struct fixture {
+	char dir[64];
+	struct store *s;
+};
+
+extern const char *util_backend;
+
+int util_setup(void **state);
+int util_teardown(void **state);
+
 /* Equal in all that is stored; structs have padding, so no memcmp. */
 #define ASSERT_SAME_ROW(kind, a, b) \
 	do { \

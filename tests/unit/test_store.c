@@ -15,50 +15,10 @@
 
 #include "tests/unit/store_util.h"
 
-struct fixture {
-	char dir[64];
-	struct store *s;
-};
-
-static const char *backend; /* of the group that runs */
-
-static int
-setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct store_config config;
-
-	util_dir_make(f->dir);
-	config = util_config(backend, f->dir);
-	config.map_first = MIB;
-	f->s = util_open(&config);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	store_close(f->s);
-	util_dir_remove(f->dir);
-	free(f);
-	return 0;
-}
-
 static struct store *
 store_of(void **state)
 {
 	return ((struct fixture *)*state)->s;
-}
-
-static void
-put_device(struct store *s, unsigned n)
-{
-	struct device_row row = util_device(n);
-
-	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
 }
 
 /* ---- devices ---- */
@@ -108,7 +68,7 @@ test_device_names(void **state)
 	struct errctx ec = ERRCTX_INIT;
 	struct device_id id;
 
-	put_device(s, 1);
+	util_put_device(s, 1);
 	assert_int_equal(
 	    store_device_by_name(s, row.app, row.name, &id, &ec), JY_OK);
 	assert_memory_equal(&id, &row.id, sizeof(id));
@@ -201,7 +161,7 @@ test_device_delete(void **state)
 	size_t n;
 
 	assert_int_equal(store_device_delete(s, &id, NULL), JY_ENOTFOUND);
-	put_device(s, 1);
+	util_put_device(s, 1);
 	assert_int_equal(util_join_now(s, 1, 7, &c), JY_OK);
 	store_refusal_note(s, &refusal);
 	assert_int_equal(store_device_delete(s, &id, NULL), JY_OK);
@@ -221,7 +181,7 @@ test_device_delete(void **state)
 	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
 	assert_int_equal(nonces.join_nonce, 1);
 	assert_int_equal(used, 1);
-	put_device(s, 1);
+	util_put_device(s, 1);
 	assert_int_equal(util_join_now(s, 1, 8, &c), JY_OK);
 	assert_int_equal(c.session.join_nonce, 2);
 }
@@ -239,7 +199,7 @@ test_join_commit(void **state)
 
 	assert_int_equal(
 	    store_join_view(s, &id, 0x0100, &view, NULL), JY_ENOTFOUND);
-	put_device(s, 1);
+	util_put_device(s, 1);
 	assert_int_equal(store_join_view(s, &id, 0x0100, &view, NULL), JY_OK);
 	assert_int_equal(view.nonces.join_nonce, 0);
 	assert_false(view.nonces.has_dev_nonce);
@@ -278,8 +238,8 @@ test_join_conflict(void **state)
 	struct nonce_row nonces;
 	size_t used;
 
-	put_device(s, 1);
-	put_device(s, 2);
+	util_put_device(s, 1);
+	util_put_device(s, 2);
 	assert_int_equal(store_join_view(s, &id, 1, &view, NULL), JY_OK);
 	assert_int_equal(store_join_view(s, &other, 1, &view2, NULL), JY_OK);
 	c[0] = util_join(&view, 1, 1000);
@@ -327,7 +287,7 @@ test_sessions_kept(void **state)
 	struct join_commit *batch[1] = { &c };
 	size_t n;
 
-	put_device(s, 1);
+	util_put_device(s, 1);
 	for (unsigned i = 1; i <= 6; i++) {
 		assert_int_equal(
 		    store_join_view(s, &id, 0, &view, NULL), JY_OK);
@@ -367,7 +327,7 @@ test_nonces_reset(void **state)
 	size_t used;
 
 	assert_int_equal(store_nonces_reset(s, &id, NULL), JY_ENOTFOUND);
-	put_device(s, 1);
+	util_put_device(s, 1);
 	assert_int_equal(store_nonces_reset(s, &id, NULL), JY_OK);
 	for (uint16_t v = 0; v < 300; v++) {
 		assert_int_equal(util_join_now(s, 1, v, &c), JY_OK);
@@ -396,7 +356,7 @@ test_refusals(void **state)
 	struct store_stats after;
 	struct join_commit c;
 
-	put_device(s, 1);
+	util_put_device(s, 1);
 	assert_int_equal(store_refusal_get(s, &id, &got, NULL), JY_ENOTFOUND);
 	store_stats(s, &before);
 	store_refusal_note(s, &row);
@@ -451,14 +411,14 @@ static void
 test_refusal_flushed_alone(void **state)
 {
 	struct fixture *f = *state;
-	struct store_config config = util_config(backend, f->dir);
+	struct store_config config = util_config(util_backend, f->dir);
 	struct refusal_row row = util_refusal(1, 10);
 	struct store_stats stats = { 0 };
 
 	store_close(f->s);
 	config.refusal_flush_ms = 20;
 	f->s = util_open(&config);
-	put_device(f->s, 1);
+	util_put_device(f->s, 1);
 	store_refusal_note(f->s, &row);
 	for (int i = 0; i < 500 && stats.commits < 2; i++) {
 		(void)usleep(10000);
@@ -497,7 +457,7 @@ test_group_commit(void **state)
 	struct store_stats after;
 
 	for (unsigned i = 0; i < THREADS; i++) {
-		put_device(s, i);
+		util_put_device(s, i);
 	}
 	store_stats(s, &before);
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -512,7 +472,7 @@ test_group_commit(void **state)
 	}
 	store_stats(s, &after);
 	assert_int_equal(after.joins - before.joins, THREADS * JOINS);
-	if (strcmp(backend, "lmdb") == 0) { /* where a commit takes time */
+	if (strcmp(util_backend, "lmdb") == 0) { /* where a commit takes time */
 		assert_true(after.commits - before.commits < THREADS * JOINS);
 		assert_int_equal(after.syncs, 2 * after.commits);
 	}
@@ -551,7 +511,7 @@ test_rivals(void **state)
 	uintptr_t total = 0;
 	size_t used;
 
-	put_device(store_of(state), 1);
+	util_put_device(store_of(state), 1);
 	for (unsigned i = 0; i < THREADS; i++) {
 		assert_int_equal(
 		    pthread_create(&threads[i], NULL, rival, *state), 0);
@@ -568,195 +528,6 @@ test_rivals(void **state)
 	assert_int_equal(nonces.join_nonce, total);
 }
 
-/* ---- KEKs, peers, the rest ---- */
-
-static void
-test_keks(void **state)
-{
-	struct store *s = store_of(state);
-	struct kek_row row = util_kek("kek-b");
-	struct kek_row rows[2];
-	struct peer_row peer = util_peer("ns1");
-	struct device_row device = util_device(1);
-	struct errctx ec = ERRCTX_INIT;
-	size_t n;
-	bool more;
-
-	assert_int_equal(store_kek_get(s, "kek-b", rows, &ec), JY_ENOTFOUND);
-	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_ENOTFOUND);
-	assert_int_equal(store_kek_add(s, &row, &ec), JY_OK);
-	assert_int_equal(store_kek_get(s, "kek-b", rows, &ec), JY_OK);
-	ASSERT_SAME_ROW(kek, &rows[0], &row);
-	assert_int_equal(store_kek_add(s, &row, &ec), JY_EEXIST);
-	row = util_kek("");
-	assert_int_equal(store_kek_add(s, &row, NULL), JY_EINVAL);
-	row = util_kek("kek-c");
-	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
-	row = util_kek("kek-a");
-	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
-
-	assert_int_equal(
-	    store_kek_list(s, NULL, rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 2);
-	assert_true(more);
-	assert_string_equal(rows[0].label, "kek-a");
-	assert_int_equal(
-	    store_kek_list(s, "kek-b", rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 1);
-	assert_false(more);
-	assert_string_equal(rows[0].label, "kek-c");
-
-	strcpy(peer.kek, "kek-b");
-	strcpy(device.as_kek, "kek-b");
-	assert_int_equal(store_peer_put(s, &peer, NULL), JY_OK);
-	assert_int_equal(store_device_put(s, &device, NULL), JY_OK);
-	ec = (struct errctx)ERRCTX_INIT;
-	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
-	assert_non_null(strstr(ec.text, "ns1"));
-	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
-	ec = (struct errctx)ERRCTX_INIT;
-	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
-	assert_non_null(strstr(ec.text, "0011223344550001"));
-	assert_int_equal(store_device_delete(s, &device.id, NULL), JY_OK);
-	assert_int_equal(store_kek_delete(s, "kek-b", NULL), JY_OK);
-	assert_int_equal(store_kek_get(s, "kek-b", rows, NULL), JY_ENOTFOUND);
-}
-
-static struct peer_row
-full_peer(void)
-{
-	struct peer_row row = util_peer("ns1");
-
-	row.has_uid = true;
-	row.uid = 1000;
-	row.has_fingerprint = true;
-	row.fingerprint[0] = 0xAB;
-	strcpy(row.cert_san, "ns1.example.com");
-	row.as_id_count = 2;
-	strcpy(row.as_ids[0], "as1");
-	strcpy(row.as_ids[1], "as2");
-	return row;
-}
-
-static void
-test_peer_credentials(void **state)
-{
-	struct store *s = store_of(state);
-	struct peer_row row = full_peer();
-	struct peer_row got;
-
-	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
-	assert_int_equal(store_peer_get(s, "ns1", &got, NULL), JY_OK);
-	ASSERT_SAME_ROW(peer, &got, &row);
-	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_OK);
-	ASSERT_SAME_ROW(peer, &got, &row);
-	assert_int_equal(
-	    store_peer_by_fingerprint(s, row.fingerprint, &got, NULL), JY_OK);
-	assert_int_equal(
-	    store_peer_by_san(s, "ns1.example.com", &got, NULL), JY_OK);
-	assert_int_equal(store_peer_by_as_id(s, "as2", &got, NULL), JY_OK);
-	assert_string_equal(got.name, "ns1");
-	assert_int_equal(store_peer_by_san(s, "as1", &got, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_peer_by_as_id(s, "", &got, NULL), JY_ENOTFOUND);
-
-	/* A replaced row gives up what it no longer names. */
-	row.uid = 1001;
-	row.as_id_count = 1;
-	row.cert_san[0] = '\0';
-	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
-	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_peer_by_uid(s, 1001, &got, NULL), JY_OK);
-	assert_int_equal(
-	    store_peer_by_as_id(s, "as2", &got, NULL), JY_ENOTFOUND);
-	assert_int_equal(
-	    store_peer_by_san(s, "ns1.example.com", &got, NULL), JY_ENOTFOUND);
-
-	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
-	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_ENOTFOUND);
-	assert_int_equal(store_peer_by_uid(s, 1001, &got, NULL), JY_ENOTFOUND);
-}
-
-static void
-test_peer_conflicts(void **state)
-{
-	struct store *s = store_of(state);
-	struct peer_row row = full_peer();
-	struct peer_row other = util_peer("ns2");
-	struct peer_row got;
-	struct errctx ec = ERRCTX_INIT;
-
-	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
-	other.has_uid = true;
-	other.uid = 5;
-	assert_int_equal(store_peer_put(s, &other, NULL), JY_OK);
-	other.uid = 6;
-	other.as_id_count = 1;
-	strcpy(other.as_ids[0], "as1");
-	assert_int_equal(store_peer_put(s, &other, &ec), JY_EEXIST);
-	assert_non_null(strstr(ec.text, "ns1"));
-	assert_non_null(strstr(ec.text, "AS-ID as1"));
-
-	/* The one that lost is as it was, with all its credentials. */
-	assert_int_equal(store_peer_by_uid(s, 5, &got, NULL), JY_OK);
-	assert_int_equal(got.uid, 5);
-	assert_int_equal(store_peer_by_uid(s, 6, &got, NULL), JY_ENOTFOUND);
-}
-
-static void
-test_peer_list(void **state)
-{
-	struct store *s = store_of(state);
-	struct peer_row rows[2];
-	struct peer_row row;
-	size_t n;
-	bool more;
-
-	for (const char *name = "cab"; *name != '\0'; name++) {
-		char text[2] = { *name, '\0' };
-
-		row = util_peer(text);
-		assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
-	}
-	row = util_peer("");
-	assert_int_equal(store_peer_put(s, &row, NULL), JY_EINVAL);
-	assert_int_equal(
-	    store_peer_list(s, NULL, rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 2);
-	assert_true(more);
-	assert_string_equal(rows[1].name, "b");
-	assert_int_equal(
-	    store_peer_list(s, "b", rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 1);
-	assert_false(more);
-	assert_int_equal(
-	    store_peer_list(s, "bb", rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 1);
-	assert_string_equal(rows[0].name, "c");
-}
-
-static void
-test_meta(void **state)
-{
-	struct store *s = store_of(state);
-	const uint8_t value[STORE_META_MAX + 1] = { 1, 2, 3 };
-	uint8_t got[STORE_META_MAX];
-	size_t len;
-
-	assert_int_equal(
-	    store_meta_get(s, "token", got, &len, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_meta_put(s, "token", value, 3, NULL), JY_OK);
-	assert_int_equal(
-	    store_meta_put(s, "token", value, STORE_META_MAX, NULL), JY_OK);
-	assert_int_equal(store_meta_get(s, "token", got, &len, NULL), JY_OK);
-	assert_int_equal(len, STORE_META_MAX);
-	assert_memory_equal(got, value, len);
-	assert_int_equal(
-	    store_meta_put(s, "token", value, sizeof(value), NULL), JY_EINVAL);
-	assert_int_equal(
-	    store_meta_put(s, "schema", value, 4, NULL), JY_EINVAL);
-}
-
 static void
 test_unknown_backend(void **state)
 {
@@ -770,7 +541,7 @@ test_unknown_backend(void **state)
 	store_close(NULL);
 }
 
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, util_setup, util_teardown)
 
 int
 main(void)
@@ -791,17 +562,12 @@ main(void)
 		CASE(test_refusal_flushed_alone),
 		CASE(test_group_commit),
 		CASE(test_rivals),
-		CASE(test_keks),
-		CASE(test_peer_credentials),
-		CASE(test_peer_conflicts),
-		CASE(test_peer_list),
-		CASE(test_meta),
 		cmocka_unit_test(test_unknown_backend),
 	};
 	int failed = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		backend = names[i];
+		util_backend = names[i];
 		failed +=
 		    cmocka_run_group_tests_name(names[i], tests, NULL, NULL);
 	}
