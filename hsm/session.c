@@ -365,7 +365,7 @@ hsm_canary(struct hsm *hsm, struct hsm_session *s, struct errctx *ec)
 			return JY_OK;
 		}
 		session_drop(s);
-		if (attempt > 0 || rv_class(rv) != RV_SESSION) {
+		if (attempt > 0 || rv_class(rv) == RV_TOKEN) {
 			return err_set(ec, JY_ETOKEN, "the canary key: %s",
 			    rv_name(rv, name));
 		}
