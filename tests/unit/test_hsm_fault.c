@@ -264,6 +264,35 @@ test_pin_latched(void **state)
 	assert_int_equal(calls_of("C_Login"), 1);
 }
 
+/* The login is lost, and the PIN cannot be read any more. */
+static void
+test_pin_gone(void **state)
+{
+	static const char lost[] = "C_Sign#1=CKR_SESSION_HANDLE_INVALID "
+				   "C_GetSessionInfo#1=CKR_SESSION_CLOSED";
+
+	BENCH_OR_SKIP();
+	token_write(&token, "pin", "user-pin-1\n", 0644);
+	expect_mic(b, lost, JY_ETOKEN);
+	assert_int_equal(calls_of("C_Login"), 0);
+	token_write(&token, "pin", "user-pin-1\n", 0600);
+	expect_mic(b, "", JY_OK);
+	assert_int_equal(calls_of("C_Login"), 1);
+}
+
+/* What was destroyed before the session was lost counts as destroyed. */
+static void
+test_destroy_retried(void **state)
+{
+	struct hsm_id id = id_of("doomed");
+
+	BENCH_OR_SKIP();
+	import_as(b->hsm, "doomed", HSM_ROOT);
+	script("C_FindObjects#2=CKR_SESSION_HANDLE_INVALID");
+	assert_int_equal(hsm_key_destroy(b->hsm, &id, NULL), JY_OK);
+	assert_int_equal(hsm_key_destroy(b->hsm, &id, NULL), JY_ENOKEY);
+}
+
 static void
 test_wrong_pin(void **state)
 {
@@ -655,6 +684,8 @@ main(void)
 		BENCH(test_stale_handle_once),
 		BENCH(test_anchor_lost),
 		BENCH(test_pin_latched),
+		BENCH(test_pin_gone),
+		BENCH(test_destroy_retried),
 		BENCH(test_derived_is_destroyed),
 		BENCH(test_decrypt_and_clear_faults),
 		BENCH(test_no_session),
