@@ -611,6 +611,9 @@ test_report(void **state)
 	assert_non_null(strstr(text, "CKM_AES_CMAC sign"));
 	assert_non_null(strstr(text, "\"name\":\"policy no-wrap\""));
 	assert_non_null(strstr(text, "The token can serve."));
+	/* Known of SoftHSM; see hsm/template.c. */
+	assert_int_equal(strstr(text, "stay modifiable") != NULL,
+	    token.kind == TOKEN_SOFTHSM);
 	free(text);
 }
 

@@ -585,7 +585,7 @@ test_open_faults(void **state)
 	expect_open(
 	    "C_Initialize*=CKR_GENERAL_ERROR", JY_ETOKEN, "C_Initialize");
 	expect_open(
-	    "C_GetTokenInfo*=CKR_DEVICE_ERROR", JY_ECONFIG, "no token matches");
+	    "C_GetTokenInfo*=CKR_DEVICE_ERROR", JY_ETOKEN, "no token matches");
 	expect_open("C_OpenSession*=CKR_DEVICE_REMOVED", JY_ETOKEN,
 	    "CKR_DEVICE_REMOVED");
 	expect_open("C_Login*=CKR_PIN_LOCKED", JY_EPIN, "CKR_PIN_LOCKED");
