@@ -3,7 +3,11 @@
  * The token layer when the token fails: every class of return value, through
  * tests/mock/p11_mock.so before SoftHSM.
  */
+#include <sys/wait.h>
+
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +16,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "src/base/sys.h"
 #include "tests/unit/hsm_fixture.h"
 
 static struct token token;
@@ -441,6 +446,55 @@ test_token_moved_away(void **state)
 	assert_int_equal(rename(to, from), 0);
 }
 
+/* ---- the mock itself: it crashes, hangs and delays as told ---- */
+
+/* Run a child that opens the token under that script; its wait status. */
+static int
+child_status(const char *text, unsigned timeout_s)
+{
+	int status = 0;
+	pid_t pid;
+
+	script(text);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct hsm_report report;
+		struct hsm *hsm = NULL;
+
+		/* What it has to say is expected. */
+		(void)dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+		(void)alarm(timeout_s);
+		_exit(hsm_open(&token.config, &hsm, &report, NULL) == JY_OK
+			? 0
+			: 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+test_mock(void **state)
+{
+	uint64_t start;
+	int status;
+
+	(void)state;
+	if (!token_available(TOKEN_SOFTHSM)) {
+		skip();
+	}
+	status = child_status("C_Sign#1:crash", 30);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
+	status = child_status("C_Sign#2:hang", 1);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGALRM);
+	start = sys_mono_us();
+	status = child_status("C_Login:delay_us=30000", 30);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_true(sys_mono_us() - start >= 30000);
+}
+
 /* ---- two objects of one CKA_ID ---- */
 
 #define FILES_MAX 64
@@ -691,6 +745,7 @@ main(void)
 		BENCH(test_no_session),
 		BENCH(test_import_faults),
 		BENCH(test_token_moved_away),
+		cmocka_unit_test(test_mock),
 		cmocka_unit_test(test_wrong_pin),
 		cmocka_unit_test(test_duplicate_id),
 		cmocka_unit_test(test_open_faults),
