@@ -16,6 +16,8 @@
  *   JY_ETOKENREQ  the token works, and refused this request
  *   JY_ENOKEY     the token works, and holds no such key object
  * A dead session is replaced and a stale handle found anew, once, inside.
+ * The PIN is not kept: a login after a loss reads pin-source again, so that
+ * with fd: and prompt: a lost login is JY_ETOKEN.
  */
 #ifndef JY_HSM_HSM_H
 #define JY_HSM_HSM_H
@@ -93,7 +95,7 @@ void hsm_report_print(const struct hsm_report *report, FILE *out, bool json);
  * mechanism and policy, check the canary key, index the key objects.
  * report, never NULL, is filled as far as it went, also on failure.
  * JY_ECONFIG: the URI or PIN source is unusable, or no or several tokens
- * match; JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee
+ * match (JY_ETOKEN if there is no token at all, or one that does not answer); JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee
  * in require is not given; JY_ENOKEY: the token was not prepared (no canary
  * or import key).
  */
@@ -170,7 +172,9 @@ struct hsm_id {
 /*
  * Get the token's key of that CKA_ID ready for use, as a session-object copy
  * in a bounded cache.  The key is pinned until it is put back.  JY_ENOKEY
- * when the token has none or more than one of that ID.
+ * when the token has none or more than one of that ID; JY_EBUSY when every
+ * place of the cache is pinned (there are 8 more of them per session than
+ * the configuration says).
  */
 enum jy_err hsm_key_get(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, struct hsm_key **out,

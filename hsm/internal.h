@@ -252,7 +252,7 @@ CK_RV object_find(struct hsm *hsm, CK_SESSION_HANDLE session,
 /* A key's handle from the index, else from the token. */
 CK_RV object_lookup(
     struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out);
-/* Destroy every AES token object of that ID; *count says how many. */
+/* Destroy every token object of that ID; their number is added to *count. */
 CK_RV object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count);
 
 /* ---- cache.c ---- */

@@ -83,7 +83,7 @@ static CK_RV
 land(struct hsm *hsm, struct unwrap *u, const struct template_spec *spec)
 {
 	CK_OBJECT_HANDLE key;
-	size_t purged;
+	size_t purged = 0;
 	CK_RV rv;
 
 	cache_forget(hsm, spec->id);

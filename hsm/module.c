@@ -169,7 +169,7 @@ module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
 	char name[RV_NAME_MAX];
 	struct token_info token;
 	unsigned matches = 0;
-	CK_RV rv;
+	CK_RV rv, bad = CKR_OK;
 
 	rv = P11(hsm, C_GetSlotList(CK_TRUE, slots, &count));
 	if (rv != CKR_OK) {
@@ -179,11 +179,18 @@ module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
 	for (CK_ULONG i = 0; i < count; i++) {
 		token.slot = slots[i];
 		rv = P11(hsm, C_GetTokenInfo(slots[i], &token.info));
-		if (rv == CKR_OK &&
-		    p11_kit_uri_match_token_info(hsm->uri, &token.info)) {
+		if (rv != CKR_OK) {
+			bad = rv;
+		} else if (p11_kit_uri_match_token_info(
+			       hsm->uri, &token.info)) {
 			*out = token;
 			matches++;
 		}
+	}
+	/* Ours may be the one that does not say its name just now. */
+	if (matches == 0 && (bad != CKR_OK || count == 0)) {
+		return err_set(ec, JY_ETOKEN, "no token matches the URI: %s",
+		    count == 0 ? "there is none" : rv_name(bad, name));
 	}
 	if (matches > 1) {
 		return err_set(ec, JY_ECONFIG,

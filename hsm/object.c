@@ -245,7 +245,6 @@ object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 	CK_ULONG n = 0;
 	CK_RV rv;
 
-	*count = 0;
 	if (hsm->index.cap > 0 && index_slot(&hsm->index, id)->id.len != 0) {
 		index_put(hsm, id, CK_INVALID_HANDLE);
 	}

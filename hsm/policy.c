@@ -269,14 +269,25 @@ policy_probe(struct hsm *hsm, struct hsm_report *report, struct errctx *ec)
 {
 	enum jy_err err = JY_OK;
 	bool frozen = true;
+	struct hsm_check *check;
 
 	for (unsigned i = 0; err == JY_OK && i < HSM_POLICY_COUNT; i++) {
 		err = run_trial(hsm, (enum hsm_policy)i, report, ec);
 	}
+	if (err != JY_OK) {
+		return err;
+	}
 	/* Not a guarantee, but what template.c must know. */
-	if (err == JY_OK &&
-	    try_copy_of(hsm, U_SIGN | U_COPIED, &frozen) == CKR_OK && frozen) {
+	if (try_copy_of(hsm, U_SIGN | U_COPIED, &frozen) == CKR_OK && frozen) {
 		hsm->quirks[0] |= QUIRK_COPY_FROZEN;
 	}
-	return err;
+	check = report_add(
+	    report, false, !frozen, "session copies of unmodifiable keys");
+	if (frozen) {
+		(void)snprintf(check->detail, sizeof(check->detail), "%s",
+		    hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]
+			? "root keys and KEKs stay modifiable"
+			: "token objects are used directly");
+	}
+	return JY_OK;
 }

@@ -116,10 +116,33 @@ login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 	return err_set(ec, JY_EPIN, "C_Login: %s", rv_name(rv, name));
 }
 
+/* The PIN, or NULL if it is typed at the token. */
+static enum jy_err
+login_pin(struct hsm *hsm, struct secret **pin, struct errctx *ec)
+{
+	const char *source = p11_kit_uri_get_pin_source(hsm->uri);
+	bool again = atomic_load(&hsm->epoch) > 0;
+	struct errctx why = ERRCTX_INIT;
+	enum jy_err err;
+
+	if (source == NULL &&
+	    (hsm->token_flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0) {
+		return JY_OK;
+	}
+	err = source != NULL
+	    ? pin_read(source, pin, &why)
+	    : err_set(&why, JY_ECONFIG, "token URI: pin-source= is missing");
+	if (err == JY_OK) {
+		return JY_OK;
+	}
+	/* It was good at start-up: what is lost now is the token. */
+	return again ? err_set(ec, JY_ETOKEN, "log in again: %s", why.text)
+		     : err_set(ec, err, "%s", why.text);
+}
+
 static enum jy_err
 login(struct hsm *hsm, struct errctx *ec)
 {
-	const char *source = p11_kit_uri_get_pin_source(hsm->uri);
 	struct secret *pin = NULL;
 	enum jy_err err;
 
@@ -134,13 +157,7 @@ login(struct hsm *hsm, struct errctx *ec)
 	if (err != JY_OK) {
 		return err;
 	}
-	if (source != NULL) {
-		err = pin_read(source, &pin, ec);
-	} else if ((hsm->token_flags & CKF_PROTECTED_AUTHENTICATION_PATH) ==
-	    0) {
-		err = err_set(
-		    ec, JY_ECONFIG, "token URI: pin-source= is missing");
-	}
+	err = login_pin(hsm, &pin, ec);
 	if (err == JY_OK) {
 		err = login_with(hsm, pin, ec);
 	}
@@ -365,7 +382,7 @@ hsm_canary(struct hsm *hsm, struct hsm_session *s, struct errctx *ec)
 			return JY_OK;
 		}
 		session_drop(s);
-		if (attempt > 0 || rv_class(rv) != RV_SESSION) {
+		if (attempt > 0 || rv_class(rv) == RV_TOKEN) {
 			return err_set(ec, JY_ETOKEN, "the canary key: %s",
 			    rv_name(rv, name));
 		}

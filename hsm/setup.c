@@ -272,13 +272,14 @@ prepare(struct hsm *hsm, bool *created_import, struct errctx *ec)
 	if (err == JY_OK) {
 		err = policy_probe(hsm, &report, ec);
 	}
-	if (err == JY_OK) {
-		err = ensure(hsm, import_find, import_make, "import key",
-		    created_import, ec);
-	}
+	/* The import key last: that it is new must not get lost. */
 	if (err == JY_OK) {
 		err = ensure(
 		    hsm, canary_find, canary_make, "canary key", &made, ec);
+	}
+	if (err == JY_OK) {
+		err = ensure(hsm, import_find, import_make, "import key",
+		    created_import, ec);
 	}
 	return err;
 }
