@@ -203,6 +203,19 @@ conn_note_partial(struct conn *c, uint64_t now_us)
 	}
 }
 
+/* After a length that is not allowed nothing can be made out any more. */
+static void
+conn_refuse_frame(
+    struct conn *c, const uint8_t head[FRAME_HEAD_LEN], const char *why)
+{
+	bool zero = (head[0] | head[1] | head[2] | head[3]) == 0;
+
+	dispatch_bad_frame(c->server, c, why, !zero);
+	if (c->bev != NULL) {
+		conn_finish(c);
+	}
+}
+
 /* Take one frame, if there is a whole one; true if there may be another. */
 static bool
 conn_take_frame(struct conn *c, uint64_t now_us)
@@ -224,11 +237,7 @@ conn_take_frame(struct conn *c, uint64_t now_us)
 	}
 	(void)evbuffer_copyout(in, head, sizeof(head));
 	if (frame_head_get(head, FRAME_MAX, &len, &ec) != JY_OK) {
-		dispatch_bad_frame(c->server, c, ec.text,
-		    (head[0] | head[1] | head[2] | head[3]) != 0);
-		if (c->bev != NULL) {
-			conn_finish(c);
-		}
+		conn_refuse_frame(c, head, ec.text);
 		return false;
 	}
 	if (have - FRAME_HEAD_LEN < len) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* joineryd: options of the command line; all else is in server.c. */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,20 @@ fail(const char *what)
 	return WORKER_CONFIG;
 }
 
+/* No socket may get the number that log lines are written to. */
+static void
+fill_standard_fds(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+}
+
 /* Serve, with what the configuration says of the log. */
 static int
 serve(const struct conf *conf)
@@ -94,6 +109,7 @@ main(int argc, char **argv)
 	struct conf *conf = NULL;
 	int status = EXIT_SUCCESS;
 
+	fill_standard_fds();
 	if (!options_read(argc, argv, &options)) {
 		usage(stderr);
 		return EXIT_FAILURE;

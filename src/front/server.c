@@ -25,7 +25,7 @@
 #include "src/front/supervisor.h"
 #include "src/front/tls.h"
 
-#define TICK_MS 100
+#define TICK_US 100000
 #define SWEEP_TICKS 5U
 
 /* Beyond worker-deadline, the bound of an orderly stop. */
@@ -175,7 +175,7 @@ add_events(struct runtime *rt)
 		{ SIGHUP, on_hangup },
 		{ SIGCHLD, on_child },
 	};
-	struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+	struct timeval tick = { .tv_usec = TICK_US };
 	struct event_base *base = rt->server.base;
 
 	_Static_assert(ARRAY_LEN(wanted) == ARRAY_LEN(rt->signals), "");

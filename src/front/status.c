@@ -50,6 +50,9 @@ static char front_counter_names[][32] = {
 #undef X
 };
 
+/* More workers than this would not fit into a frame. */
+#define REPORTS_MAX 96U
+
 /* One worker's part of the answer and all it points to. */
 struct worker_report {
 	Joinery__V1__WorkerStatus status;
@@ -197,7 +200,7 @@ status_send(struct server *s, struct asked *asked)
 #include "src/front/stats.def"
 #undef X
 	};
-	size_t cap = 3 * (size_t)supervisor_slots(s->supervisor);
+	size_t cap = REPORTS_MAX;
 	struct worker_report *reports = calloc(cap, sizeof(*reports));
 	Joinery__V1__WorkerStatus **list = calloc(cap, sizeof(*list));
 	Joinery__V1__Counter counters[FRONT_COUNTERS];

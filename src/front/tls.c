@@ -120,17 +120,16 @@ struct bufferevent *
 tls_bufferevent_take(struct tls *tls, struct event_base *base, int fd)
 {
 	SSL *ssl = SSL_new(tls->ctx);
-	struct bufferevent *bev;
 
 	if (ssl == NULL) {
 		return NULL;
 	}
-	bev = bufferevent_openssl_socket_new(
+	/*
+	 * It fails when memory is out and does not say whether it freed ssl:
+	 * better lost than freed twice.
+	 */
+	return bufferevent_openssl_socket_new(
 	    base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-	if (bev == NULL) {
-		SSL_free(ssl);
-	}
-	return bev;
 }
 
 /* Copy one DNS name or URI; other kinds of names prove nothing to us. */
