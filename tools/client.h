@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The asking side of the framed protocol, for tools: a blocking connection
- * over a Unix socket or TLS.  One thread at a time.
+ * The asking side of the framed protocol, for tools: a connection over a Unix
+ * socket or TLS whose calls wait, each no longer than the time-out.  One
+ * thread at a time.  Opening one makes the process ignore SIGPIPE.
+ *
+ * Errors: JY_ECONFIG when what the configuration names cannot be used (host
+ * and port, PEM files), JY_EPEER when the server's certificate is not
+ * accepted, JY_EACCESS when the socket's permissions keep us out, JY_ETIMEOUT,
+ * JY_EINVAL for an answer that is none, JY_EIO for the rest: no server there,
+ * connection lost.  After JY_EINVAL, JY_EIO or JY_ETIMEOUT a connection is of
+ * no use any more.
  */
 #ifndef JY_TOOLS_CLIENT_H
 #define JY_TOOLS_CLIENT_H
@@ -13,28 +21,39 @@ struct client;
 
 struct client_config {
 	const char *socket; /* path; or NULL, and then: */
-	const char *tcp;    /* host:port, with TLS */
+	const char *tcp;    /* host:port, with TLS; [address]:port for IPv6 */
 	const char *ca;     /* PEM files */
 	const char *cert;
 	const char *key;
 	unsigned timeout_ms; /* for connecting and for each answer */
 };
 
+/* The texts of config are not needed after the call. */
 enum jy_err client_open(const struct client_config *config, struct client **out,
     struct errctx *ec) JY_CHECK;
 void client_close(struct client *c);
 
-/* Send without waiting; the caller chose request->id. */
+/*
+ * Send without waiting for the answer; the caller chose request->id.
+ * Requests are gathered and leave together when client_receive would have to
+ * wait, or some 64 KiB are there.  Bound what is in flight: a server that
+ * gets no answer out stops reading.
+ */
 enum jy_err client_send(struct client *c, const Joinery__V1__Request *request,
     struct errctx *ec) JY_CHECK;
+
+/* Put what client_send gathered on its way. */
+enum jy_err client_flush(struct client *c, struct errctx *ec) JY_CHECK;
 
 /* Wait for the next answer, whichever it is; free with client_free. */
 enum jy_err client_receive(
     struct client *c, Joinery__V1__Response **out, struct errctx *ec) JY_CHECK;
 
 /*
- * Send and wait for the answer with that id.  An Error answer is JY_OK here;
- * look at (*out)->result_case.
+ * Send and wait for the answer with that id; a request without id gets one.
+ * Answers to others that come meanwhile are dropped, but for an Error without
+ * id: it is about the connection, and handed out.  An Error answer is JY_OK
+ * here; look at (*out)->result_case.
  */
 enum jy_err client_call(struct client *c, Joinery__V1__Request *request,
     Joinery__V1__Response **out, struct errctx *ec) JY_CHECK;

@@ -15,11 +15,12 @@
 #include "src/base/err.h"
 #include "src/base/secret.h"
 
+#define SEAL_FINGERPRINT_LEN 32
 #define SEAL_TRANSPORT_MAX 512
 #define SEAL_WRAPPED_MAX 40
 
 struct sealed_key {
-	uint8_t import_key[32]; /* fingerprint of the import key */
+	uint8_t import_key[SEAL_FINGERPRINT_LEN];
 	uint8_t transport_key[SEAL_TRANSPORT_MAX];
 	size_t transport_key_len;
 	uint8_t wrapped_key[SEAL_WRAPPED_MAX];
@@ -35,9 +36,25 @@ struct sealed_key {
 enum jy_err seal_read_key(
     const char *path, struct secret **out, struct errctx *ec) JY_CHECK;
 
-/* public_key: SubjectPublicKeyInfo, DER. */
+/*
+ * public_key: SubjectPublicKeyInfo, DER; RSA of 2048 to 4096 bits, else
+ * JY_EINVAL.  Whether it is the right one is for the caller to know.
+ */
 enum jy_err seal_key(const uint8_t *public_key, size_t public_key_len,
     const struct secret *key, struct sealed_key *out,
     struct errctx *ec) JY_CHECK;
+
+/* The fingerprint of a public key: the SHA-256 of its DER. */
+enum jy_err seal_fingerprint(const uint8_t *public_key, size_t public_key_len,
+    uint8_t out[SEAL_FINGERPRINT_LEN], struct errctx *ec) JY_CHECK;
+
+/*
+ * A public key from a PEM file, as DER, and back.  JY_EIO when the file cannot
+ * be read, JY_EINVAL when it holds no public key first.  The caller frees.
+ */
+enum jy_err seal_read_pem(const char *path, uint8_t **out, size_t *out_len,
+    struct errctx *ec) JY_CHECK;
+enum jy_err seal_format_pem(const uint8_t *public_key, size_t public_key_len,
+    char **out, struct errctx *ec) JY_CHECK;
 
 #endif

@@ -30,20 +30,49 @@ err_name(enum jy_err err)
 	return err < JY_ERR_COUNT ? names[err] : "JY_E?";
 }
 
+static enum jy_err
+record(struct errctx *ec, enum jy_err err, const char *fmt, va_list ap)
+{
+	jy_assert(err != JY_OK);
+	ec->err = err;
+	(void)vsnprintf(ec->text, sizeof(ec->text), fmt, ap);
+	return err;
+}
+
 enum jy_err
 err_set(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 {
 	va_list ap;
 
-	jy_assert(err != JY_OK);
 	if (ec == NULL || ec->err != JY_OK) {
 		return err;
 	}
-	ec->err = err;
 	va_start(ap, fmt);
-	(void)vsnprintf(ec->text, sizeof(ec->text), fmt, ap);
+	err = record(ec, err, fmt, ap);
 	va_end(ap);
 	return err;
+}
+
+enum jy_err
+err_replace(struct errctx *ec, enum jy_err err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (ec == NULL) {
+		return err;
+	}
+	va_start(ap, fmt);
+	err = record(ec, err, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+void
+err_clear(struct errctx *ec)
+{
+	if (ec != NULL) {
+		*ec = (struct errctx)ERRCTX_INIT;
+	}
 }
 
 const char *

@@ -45,6 +45,16 @@ const char *err_name(enum jy_err err);
 enum jy_err err_set(struct errctx *ec, enum jy_err err, const char *fmt, ...)
     JY_PRINTF(3, 4);
 
+/*
+ * The same, in place of what was recorded: for a caller to whom the failure
+ * of a lower floor means something else.
+ */
+enum jy_err err_replace(
+    struct errctx *ec, enum jy_err err, const char *fmt, ...) JY_PRINTF(3, 4);
+
+/* Forget a failure that turned out to be none. */
+void err_clear(struct errctx *ec);
+
 /* The detail if there is one, else the general text of err. */
 const char *err_detail(const struct errctx *ec, enum jy_err err);
 

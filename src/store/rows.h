@@ -137,7 +137,26 @@ struct refusal_row {
 #define ROW_MAX 4096
 
 /*
- * Encoders return the length and never fail: a row's fields are bounded.
+ * Checkers find what an encoder must not be given: a text without its NUL, a
+ * number or a count that the octets have no room for, an unknown enumerator.
+ * JY_EINVAL, and the detail names the field.
+ */
+enum jy_err row_check_device(
+    const struct device_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_nonce(
+    const struct nonce_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_session(
+    const struct session_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_kek(
+    const struct kek_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_peer(
+    const struct peer_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_refusal(
+    const struct refusal_row *row, struct errctx *ec) JY_CHECK;
+
+/*
+ * Encoders return the length and never fail; a row that its checker refuses
+ * is our own fault.
  * Decoders take what a file held: JY_ECORRUPT, with what was wrong as detail,
  * for a version they do not know, a length that does not fit or a value out
  * of range.  Fields that the key holds (id, label, name) are not in the

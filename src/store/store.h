@@ -10,7 +10,8 @@
  *
  * Errors every verb may give: JY_EIO (the disk), JY_EFULL (the disk, or the
  * map beyond its largest size), JY_ECORRUPT (a row that cannot be read; the
- * detail names table and key), JY_ENOMEM.  A failed verb changed nothing.
+ * detail names table and key), JY_ENOMEM.  Puts and adds: JY_EINVAL for a row
+ * that row_check_...() refuses.  A failed verb changed nothing.
  */
 #ifndef JY_STORE_STORE_H
 #define JY_STORE_STORE_H
@@ -22,6 +23,7 @@ struct store;
 struct store_config {
 	const char *backend;       /* "lmdb" or "memory" */
 	const char *path;          /* lmdb: a directory of ours, mode 0700 */
+	size_t map_first;          /* lmdb: octets it starts with; 0: 16 MiB */
 	size_t map_max;            /* lmdb: octets the map may grow to */
 	uint32_t refusal_flush_ms; /* how long a refusal may wait in memory */
 };
@@ -105,11 +107,14 @@ enum jy_err store_device_delete(
 /*
  * Up to cap devices in key order (DevEUI, then JoinEUI) behind after (NULL:
  * from the first), those of app only unless app is NULL.  *more says whether
- * others follow.
+ * others may follow, and then *last is the after of the next page.  A call
+ * looks at STORE_SCAN_MAX rows at most, so with app a page may be short, even
+ * empty, while there is more.
  */
+#define STORE_SCAN_MAX 10000
 enum jy_err store_device_list(struct store *s, const struct device_id *after,
     const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
-    struct errctx *ec) JY_CHECK;
+    struct device_id *last, struct errctx *ec) JY_CHECK;
 
 enum jy_err store_device_by_name(struct store *s, const char *app,
     const char *name, struct device_id *id, struct errctx *ec) JY_CHECK;

@@ -14,9 +14,9 @@ enum worker_fd {
 
 enum worker_status {
 	WORKER_DRAINED = 0,
-	WORKER_TOKEN_UNFIT = 65,  /* mechanism, guarantee or key missing */
-	WORKER_UNAVAILABLE = 69,  /* token or store cannot be reached */
-	WORKER_PIN_REFUSED = 77,  /* never start another one by itself */
+	WORKER_TOKEN_UNFIT = 65, /* mechanism, guarantee or key missing */
+	WORKER_UNAVAILABLE = 69, /* token or store cannot be reached */
+	WORKER_PIN_REFUSED = 77, /* never start another one by itself */
 	WORKER_CONFIG = 78
 };
 

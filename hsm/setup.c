@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Preparing a token, and finding what was prepared: the import key, which
+ * unwraps what admins send, and the canary, which tells by a known answer
+ * that the token lives and is the one it was.
+ *
+ * The import key is told by its private half: its modulus is read from the
+ * object that unwraps, so nobody can slip in another public key.
+ */
+#include <string.h>
+
+#include "hsm/internal.h"
+#include "src/base/bytes.h"
+
+#define SLOTS_MAX 256
+
+/* ---- SubjectPublicKeyInfo (RFC 5280, RFC 8017) ---- */
+
+/* Octets of tag and length before n octets of content. */
+static size_t
+der_head_len(size_t n)
+{
+	return n < 0x80 ? 2 : n < 0x100 ? 3 : 4;
+}
+
+static void
+der_head(struct writer *w, uint8_t tag, size_t n)
+{
+	writer_u8(w, tag);
+	if (n >= 0x80) {
+		writer_u8(w, n < 0x100 ? 0x81 : 0x82);
+	}
+	writer_be(w, n, n < 0x100 ? 1 : 2);
+}
+
+/* An INTEGER's content: a zero keeps the sign bit clear. */
+static size_t
+der_uint_len(const uint8_t *p, size_t n)
+{
+	return n + (p[0] >> 7);
+}
+
+static void
+der_uint(struct writer *w, const uint8_t *p, size_t n)
+{
+	der_head(w, 0x02, der_uint_len(p, n));
+	writer_zeros(w, p[0] >> 7);
+	writer_copy(w, p, n);
+}
+
+static bool
+import_encode(struct hsm *hsm)
+{
+	/* SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL } */
+	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86,
+		0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
+	const uint8_t *n = hsm->import_modulus, *e = hsm->import_exponent;
+	size_t n_len = der_uint_len(n, hsm->import_modulus_len);
+	size_t e_len = der_uint_len(e, hsm->import_exponent_len);
+	size_t key = der_head_len(n_len) + n_len + der_head_len(e_len) + e_len;
+	size_t bits = 1 + der_head_len(key) + key;
+	struct writer w;
+
+	writer_init(&w, hsm->import_der, sizeof(hsm->import_der));
+	der_head(&w, 0x30, sizeof(algorithm) + der_head_len(bits) + bits);
+	writer_copy(&w, algorithm, sizeof(algorithm));
+	der_head(&w, 0x03, bits);
+	writer_u8(&w, 0); /* no unused bits */
+	der_head(&w, 0x30, key);
+	der_uint(&w, n, hsm->import_modulus_len);
+	der_uint(&w, e, hsm->import_exponent_len);
+	hsm->import_der_len = w.len;
+	return writer_ok(&w);
+}
+
+/* ---- finding ---- */
+
+/* Drop leading zeros, of which some tokens give one. */
+static size_t
+trim(uint8_t *p, size_t len)
+{
+	size_t zeros = 0;
+
+	while (zeros + 1 < len && p[zeros] == 0) {
+		zeros++;
+	}
+	memmove(p, p + zeros, len - zeros);
+	return len - zeros;
+}
+
+static CK_RV
+import_read(struct hsm *hsm)
+{
+	CK_ATTRIBUTE attr[] = {
+		{ CKA_MODULUS, hsm->import_modulus,
+		    sizeof(hsm->import_modulus) },
+		{ CKA_PUBLIC_EXPONENT, hsm->import_exponent,
+		    sizeof(hsm->import_exponent) },
+	};
+	CK_RV rv;
+
+	rv = P11(hsm,
+	    C_GetAttributeValue(hsm->scratch.handle, hsm->import_private, attr,
+		ARRAY_LEN(attr)));
+	if (rv != CKR_OK) {
+		return rv;
+	}
+	if (attr[0].ulValueLen < 256 ||
+	    attr[0].ulValueLen > sizeof(hsm->import_modulus) ||
+	    attr[1].ulValueLen < 1 ||
+	    attr[1].ulValueLen > sizeof(hsm->import_exponent)) {
+		return RV_NONSENSE;
+	}
+	hsm->import_modulus_len = trim(hsm->import_modulus, attr[0].ulValueLen);
+	hsm->import_exponent_len =
+	    trim(hsm->import_exponent, attr[1].ulValueLen);
+	return import_encode(hsm) ? CKR_OK : RV_NONSENSE;
+}
+
+/* A lane_work: the import key and what it says. */
+static CK_RV
+import_find(struct hsm *hsm, void *arg)
+{
+	struct hsm_id id = id_of_text(ID_IMPORT);
+	CK_RV rv;
+
+	(void)arg;
+	rv = object_find(hsm, hsm->scratch.handle, CKO_PRIVATE_KEY, &id,
+	    &hsm->import_private);
+	if (rv == CKR_OK) {
+		rv = import_read(hsm);
+	}
+	if (rv == CKR_OK) {
+		rv = op_digest(hsm, hsm->scratch.handle, hsm->import_der,
+		    hsm->import_der_len, hsm->import_fingerprint);
+	}
+	return rv;
+}
+
+/* A lane_work: the canary and its answer. */
+static CK_RV
+canary_find(struct hsm *hsm, void *arg)
+{
+	struct hsm_id id = id_of_text(ID_CANARY);
+	CK_OBJECT_HANDLE key;
+	CK_RV rv;
+
+	(void)arg;
+	rv = object_find(hsm, hsm->scratch.handle, CKO_SECRET_KEY, &id, &key);
+	if (rv == CKR_OK) {
+		rv =
+		    check_value(hsm, hsm->scratch.handle, key, hsm->canary_kcv);
+	}
+	if (rv == CKR_OK) {
+		hsm->canary = key;
+		hsm->canary_known = true;
+	}
+	return rv;
+}
+
+/*
+ * Run a search for something prepared.  There is no canary to ask yet, so
+ * that it is missing is taken at its word here.
+ */
+static enum jy_err
+find_prepared(
+    struct hsm *hsm, lane_work *work, const char *what, struct errctx *ec)
+{
+	char name[RV_NAME_MAX];
+	CK_RV rv = session_ready(&hsm->scratch);
+
+	if (rv == CKR_OK) {
+		rv = work(hsm, NULL);
+	}
+	if (rv == CKR_OK) {
+		return JY_OK;
+	}
+	session_drop(&hsm->scratch);
+	if (rv == RV_NONE) {
+		return err_set(ec, JY_ENOKEY,
+		    "the token was not prepared: it has no %s", what);
+	}
+	return err_set(ec,
+	    rv == RV_MANY                    ? JY_ENOKEY
+		: rv_class(rv) == RV_REQUEST ? JY_EMECH
+					     : JY_ETOKEN,
+	    "%s: %s", what, rv_name(rv, name));
+}
+
+enum jy_err
+setup_find(struct hsm *hsm, struct errctx *ec)
+{
+	enum jy_err err = find_prepared(hsm, canary_find, "canary key", ec);
+
+	return err != JY_OK ? err
+			    : find_prepared(hsm, import_find, "import key", ec);
+}
+
+enum jy_err
+hsm_import_key(struct hsm *hsm, uint8_t der[HSM_PUBLIC_KEY_MAX],
+    size_t *der_len, uint8_t fingerprint[HSM_FINGERPRINT_LEN],
+    struct errctx *ec)
+{
+	(void)ec;
+	memcpy(der, hsm->import_der, hsm->import_der_len);
+	*der_len = hsm->import_der_len;
+	memcpy(fingerprint, hsm->import_fingerprint, HSM_FINGERPRINT_LEN);
+	return JY_OK;
+}
+
+/* ---- making ---- */
+
+static CK_RV
+import_make(struct hsm *hsm)
+{
+	CK_OBJECT_HANDLE public, private;
+	CK_RV rv = template_import_pair(hsm, &public, &private);
+
+	if (rv == CKR_OK) {
+		(void)P11(hsm, C_DestroyObject(hsm->anchor, public));
+	}
+	return rv;
+}
+
+static CK_RV
+canary_make(struct hsm *hsm)
+{
+	struct hsm_id id = id_of_text(ID_CANARY);
+	const struct template_spec spec = { .row = TEMPLATE_CANARY,
+		.origin = ORIGIN_GENERATE,
+		.len = 16,
+		.token = true,
+		.id = &id,
+		.label = ID_CANARY };
+	CK_OBJECT_HANDLE key;
+
+	return template_make(hsm, &spec, generate_make, NULL, &key);
+}
+
+/* See that the object is there; *made says whether it had to be made. */
+static enum jy_err
+ensure(struct hsm *hsm, lane_work *find, CK_RV (*make)(struct hsm *hsm),
+    const char *what, bool *made, struct errctx *ec)
+{
+	struct errctx first = ERRCTX_INIT;
+	enum jy_err err = find_prepared(hsm, find, what, &first);
+	char name[RV_NAME_MAX];
+	CK_RV rv;
+
+	*made = false;
+	if (err != JY_ENOKEY) {
+		return err == JY_OK ? JY_OK
+				    : err_set(ec, err, "%s", first.text);
+	}
+	rv = make(hsm);
+	if (rv != CKR_OK) {
+		return err_set(ec, JY_ETOKENREQ, "make the %s: %s", what,
+		    rv_name(rv, name));
+	}
+	*made = true;
+	return find_prepared(hsm, find, what, ec);
+}
+
+static enum jy_err
+prepare(struct hsm *hsm, bool *created_import, struct errctx *ec)
+{
+	struct hsm_report report = { 0 };
+	enum jy_err err;
+	bool made;
+
+	err = anchor_open(hsm, ec);
+	if (err == JY_OK) {
+		err = policy_probe(hsm, &report, ec);
+	}
+	if (err == JY_OK) {
+		err = ensure(hsm, import_find, import_make, "import key",
+		    created_import, ec);
+	}
+	if (err == JY_OK) {
+		err = ensure(
+		    hsm, canary_find, canary_make, "canary key", &made, ec);
+	}
+	return err;
+}
+
+/* ---- a blank token ---- */
+
+static enum jy_err
+blank_slot(struct hsm *hsm, CK_SLOT_ID *out, struct errctx *ec)
+{
+	CK_SLOT_ID slots[SLOTS_MAX];
+	CK_ULONG count = SLOTS_MAX;
+	CK_TOKEN_INFO info;
+
+	if (P11(hsm, C_GetSlotList(CK_TRUE, slots, &count)) != CKR_OK) {
+		return err_set(ec, JY_ETOKEN, "C_GetSlotList failed");
+	}
+	for (CK_ULONG i = 0; i < count; i++) {
+		if (P11(hsm, C_GetTokenInfo(slots[i], &info)) == CKR_OK &&
+		    (info.flags & CKF_TOKEN_INITIALIZED) == 0) {
+			*out = slots[i];
+			return JY_OK;
+		}
+	}
+	return err_set(ec, JY_ECONFIG,
+	    "no token matches, and there is no blank one to initialise");
+}
+
+static enum jy_err
+token_initialise(
+    struct hsm *hsm, const struct secret *so_pin, struct errctx *ec)
+{
+	const CK_TOKEN_INFO *named = p11_kit_uri_get_token_info(hsm->uri);
+	unsigned char label[32];
+	char name[RV_NAME_MAX];
+	CK_SLOT_ID slot;
+	enum jy_err err;
+	CK_RV rv;
+
+	if (named->label[0] == '\0' || named->serialNumber[0] != '\0') {
+		return err_set(ec, JY_ECONFIG,
+		    "to initialise a token the URI must name it by token= "
+		    "alone");
+	}
+	err = blank_slot(hsm, &slot, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	memcpy(label, named->label, sizeof(label));
+	rv = P11(hsm,
+	    C_InitToken(
+		slot, p11_in(secret_bytes(so_pin)), secret_len(so_pin), label));
+	if (rv != CKR_OK) {
+		return err_set(ec,
+		    rv_class(rv) == RV_PIN ? JY_EPIN : JY_ETOKENREQ,
+		    "C_InitToken: %s", rv_name(rv, name));
+	}
+	return module_restart(hsm, ec);
+}
+
+/* Set the user's PIN in a token that has none. */
+static enum jy_err
+user_pin_set(struct hsm *hsm, const struct secret *so_pin,
+    const struct secret *pin, struct errctx *ec)
+{
+	CK_SESSION_HANDLE s;
+	char name[RV_NAME_MAX];
+	CK_RV rv;
+
+	rv = P11(hsm,
+	    C_OpenSession(hsm->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL,
+		NULL, &s));
+	if (rv != CKR_OK) {
+		return err_set(
+		    ec, JY_ETOKEN, "C_OpenSession: %s", rv_name(rv, name));
+	}
+	rv = P11(hsm,
+	    C_Login(
+		s, CKU_SO, p11_in(secret_bytes(so_pin)), secret_len(so_pin)));
+	if (rv == CKR_OK) {
+		rv = P11(hsm,
+		    C_InitPIN(s, p11_in(secret_bytes(pin)), secret_len(pin)));
+		(void)P11(hsm, C_Logout(s));
+	}
+	(void)P11(hsm, C_CloseSession(s));
+	if (rv != CKR_OK) {
+		return err_set(ec,
+		    rv_class(rv) == RV_PIN ? JY_EPIN : JY_ETOKENREQ,
+		    "set the user PIN: %s", rv_name(rv, name));
+	}
+	return JY_OK;
+}
+
+static enum jy_err
+user_pin_ensure(struct hsm *hsm, const struct secret *so_pin,
+    const struct token_info *token, struct errctx *ec)
+{
+	const char *source = p11_kit_uri_get_pin_source(hsm->uri);
+	struct secret *pin = NULL;
+	enum jy_err err;
+
+	if ((token->info.flags & CKF_USER_PIN_INITIALIZED) != 0) {
+		return JY_OK;
+	}
+	if (source == NULL) {
+		return err_set(
+		    ec, JY_ECONFIG, "token URI: pin-source= is missing");
+	}
+	err = pin_read(source, &pin, ec);
+	if (err == JY_OK) {
+		hsm->slot = token->slot;
+		err = user_pin_set(hsm, so_pin, pin, ec);
+	}
+	secret_free(pin);
+	return err;
+}
+
+/* Find the token, after making it what it must be if that was asked for. */
+static enum jy_err
+token_create(struct hsm *hsm, const char *so_pin_source, struct errctx *ec)
+{
+	struct token_info token;
+	struct secret *so_pin = NULL;
+	enum jy_err err;
+
+	if (so_pin_source != NULL) {
+		err = pin_read(so_pin_source, &so_pin, ec);
+	} else {
+		err = secret_new(1, &so_pin, ec); /* NSS: an empty one */
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	err = module_find_token(hsm, &token, ec);
+	if (err == JY_ENOTFOUND) {
+		err = token_initialise(hsm, so_pin, ec);
+		if (err == JY_OK) {
+			err = module_find_token(hsm, &token, ec);
+		}
+	}
+	if (err == JY_OK) {
+		err = user_pin_ensure(hsm, so_pin, &token, ec);
+	}
+	secret_free(so_pin);
+	return err;
+}
+
+enum jy_err
+hsm_setup(
+    const struct hsm_setup *setup, bool *created_import, struct errctx *ec)
+{
+	struct hsm *hsm = token_new();
+	struct token_info token;
+	enum jy_err err;
+	bool created;
+
+	err = module_open(hsm, setup->config, ec);
+	if (err == JY_OK && setup->create) {
+		err = token_create(hsm, setup->so_pin_source, ec);
+	}
+	if (err == JY_OK) {
+		err = module_find_token(hsm, &token, ec);
+		if (err == JY_ENOTFOUND) {
+			err =
+			    err_set(ec, JY_ECONFIG, "no token matches the URI");
+		}
+	}
+	if (err == JY_OK) {
+		hsm->slot = token.slot;
+		hsm->token_flags = token.info.flags;
+		err = prepare(hsm, &created, ec);
+	}
+	if (err == JY_OK) {
+		*created_import = created;
+	}
+	token_free(hsm);
+	return err;
+}

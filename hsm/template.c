@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each kind of key may do: one table, and the attribute lists made of
+ * it.  Every boolean is stated, because the defaults of tokens differ.
+ *
+ * CKA_MODIFIABLE stands last: SoftHSM applies a list in order and refuses
+ * what comes after it became false.
+ *
+ * Copies.  Keys of the rows marked "copied" are used as session-object
+ * copies, so they are COPYABLE.  They are not MODIFIABLE, with one exception:
+ * SoftHSM cannot copy such an object to a session object at all
+ * (CKR_ATTRIBUTE_READ_ONLY for CKA_TOKEN).  There, and only if the token
+ * holds to CKA_ALLOWED_MECHANISMS, they stay modifiable.  That gives nothing
+ * to whoever has the PIN: SENSITIVE, EXTRACTABLE and ALLOWED_MECHANISMS
+ * cannot be undone, and no mechanism allowed has a use that DERIVE does not
+ * give already.  A token that does neither has its objects used directly.
+ *
+ * NSS softokn takes neither CKA_COPYABLE nor CKA_ALLOWED_MECHANISMS in token
+ * objects (CKR_GENERAL_ERROR).  An attribute is left out only where the
+ * policy probe has shown that it means nothing.
+ */
+#include <string.h>
+
+#include "hsm/internal.h"
+
+static CK_BBOOL p11_true = CK_TRUE;
+static CK_BBOOL p11_false = CK_FALSE;
+
+static const struct {
+	unsigned may;
+	CK_MECHANISM_TYPE allowed[3];
+} template_table[TEMPLATE_COUNT] = {
+	[HSM_ROOT] = { U_SIGN | U_DECRYPT | U_DERIVE | U_COPIED,
+	    { CKM_AES_CMAC, CKM_AES_ECB, CKM_AES_ECB_ENCRYPT_DATA } },
+	[HSM_DERIVE_ONLY] = { U_DERIVE | U_COPIED,
+	    { CKM_AES_ECB_ENCRYPT_DATA, NO_MECHANISM, NO_MECHANISM } },
+	[HSM_MAC] = { U_SIGN, { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
+	[HSM_DECRYPT] = { U_DECRYPT,
+	    { CKM_AES_ECB, NO_MECHANISM, NO_MECHANISM } },
+	[HSM_KEK] = { U_WRAP | U_COPIED,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_CANARY] = { U_SIGN,
+	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_TRANSPORT] = { U_UNWRAP,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_LOOP] = { U_WRAP | U_UNWRAP,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_PARCEL] = { U_EXTRACTABLE,
+	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_CLEAR] = { U_EXTRACTABLE | U_IN_CLEAR,
+	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
+};
+
+static void
+put(struct template *t, CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
+{
+	jy_assert(t->count < TEMPLATE_ATTRS_MAX);
+	t->attr[t->count++] = (CK_ATTRIBUTE){ type, p11_in(value), len };
+}
+
+static void
+put_bool(struct template *t, CK_ATTRIBUTE_TYPE type, bool value)
+{
+	put(t, type, value ? &p11_true : &p11_false, sizeof(CK_BBOOL));
+}
+
+static void
+put_usage(struct template *t, unsigned may)
+{
+	put_bool(t, CKA_PRIVATE, true);
+	put_bool(t, CKA_SENSITIVE, (may & U_IN_CLEAR) == 0);
+	put_bool(t, CKA_EXTRACTABLE, (may & U_EXTRACTABLE) != 0);
+	put_bool(t, CKA_ENCRYPT, false);
+	put_bool(t, CKA_DECRYPT, (may & U_DECRYPT) != 0);
+	put_bool(t, CKA_SIGN, (may & U_SIGN) != 0);
+	put_bool(t, CKA_VERIFY, false);
+	put_bool(t, CKA_WRAP, (may & U_WRAP) != 0);
+	put_bool(t, CKA_UNWRAP, (may & U_UNWRAP) != 0);
+	put_bool(t, CKA_DERIVE, (may & U_DERIVE) != 0);
+}
+
+static void
+put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
+{
+	size_t n = 0;
+
+	memcpy(t->allowed, allowed, sizeof(t->allowed));
+	while (n < ARRAY_LEN(t->allowed) && allowed[n] != NO_MECHANISM) {
+		n++;
+	}
+	if (n > 0) {
+		put(t, CKA_ALLOWED_MECHANISMS, t->allowed,
+		    n * sizeof(t->allowed[0]));
+	}
+}
+
+void
+template_build(
+    struct template *t, const struct hsm *hsm, const struct template_spec *spec)
+{
+	unsigned quirks = hsm->quirks[spec->token];
+	unsigned may = template_table[spec->row].may;
+	bool copied = spec->token && (may & U_COPIED) != 0;
+
+	*t = (struct template){
+		.class = CKO_SECRET_KEY, .type = CKK_AES, .len = spec->len
+	};
+	put(t, CKA_CLASS, &t->class, sizeof(t->class));
+	put(t, CKA_KEY_TYPE, &t->type, sizeof(t->type));
+	if (spec->origin != ORIGIN_UNWRAP || (quirks & QUIRK_VALUE_LEN) != 0) {
+		put(t, CKA_VALUE_LEN, &t->len, sizeof(t->len));
+	}
+	put_bool(t, CKA_TOKEN, spec->token);
+	put_usage(t, may);
+	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
+		put_allowed(t, template_table[spec->row].allowed);
+	}
+	if (spec->id != NULL) {
+		put(t, CKA_ID, spec->id->b, spec->id->len);
+	}
+	if (spec->label != NULL) {
+		put(t, CKA_LABEL, spec->label, strlen(spec->label));
+	}
+	if ((quirks & QUIRK_NO_COPYABLE) == 0) {
+		put_bool(t, CKA_COPYABLE, copied);
+	}
+	put_bool(t, CKA_MODIFIABLE,
+	    copied && (hsm->quirks[0] & QUIRK_COPY_FROZEN) != 0 &&
+		hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]);
+}
+
+void
+template_build_trial(
+    struct template *t, unsigned may, const CK_MECHANISM_TYPE allowed[3])
+{
+	*t = (struct template){
+		.class = CKO_SECRET_KEY, .type = CKK_AES, .len = 16
+	};
+	put(t, CKA_CLASS, &t->class, sizeof(t->class));
+	put(t, CKA_KEY_TYPE, &t->type, sizeof(t->type));
+	put(t, CKA_VALUE_LEN, &t->len, sizeof(t->len));
+	put_bool(t, CKA_TOKEN, false);
+	put_usage(t, may);
+	put_allowed(t, allowed);
+	put_bool(t, CKA_COPYABLE, (may & U_COPIED) != 0);
+	put_bool(t, CKA_MODIFIABLE, (may & U_MODIFIABLE) != 0);
+}
+
+/* Does rv complain about the template, perhaps? */
+static bool
+about_template(CK_RV rv)
+{
+	return rv == CKR_ATTRIBUTE_TYPE_INVALID ||
+	    rv == CKR_ATTRIBUTE_READ_ONLY ||
+	    rv == CKR_ATTRIBUTE_VALUE_INVALID ||
+	    rv == CKR_TEMPLATE_INCOMPLETE || rv == CKR_TEMPLATE_INCONSISTENT ||
+	    rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED ||
+	    rv == CKR_ARGUMENTS_BAD;
+}
+
+/* Give in by one more step; false when there is none left. */
+static bool
+relax(const struct hsm *hsm, CK_RV rv, unsigned *quirks)
+{
+	if (!about_template(rv)) {
+		return false;
+	}
+	if ((rv == CKR_TEMPLATE_INCOMPLETE ||
+		rv == CKR_TEMPLATE_INCONSISTENT) &&
+	    (*quirks & QUIRK_VALUE_LEN) == 0) {
+		*quirks |= QUIRK_VALUE_LEN;
+	} else if ((*quirks & QUIRK_NO_COPYABLE) == 0) {
+		*quirks |= QUIRK_NO_COPYABLE;
+	} else if ((*quirks & QUIRK_NO_ALLOWED) == 0 &&
+	    !hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]) {
+		*quirks |= QUIRK_NO_ALLOWED;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+CK_RV
+template_make(struct hsm *hsm, const struct template_spec *spec,
+    template_maker *make, void *arg, CK_OBJECT_HANDLE *out)
+{
+	unsigned before = hsm->quirks[spec->token];
+	unsigned *quirks = &hsm->quirks[spec->token];
+	struct template t;
+	CK_RV first, rv;
+
+	template_build(&t, hsm, spec);
+	first = rv = make(hsm, &t, arg, out);
+	while (rv != CKR_OK && relax(hsm, rv, quirks)) {
+		template_build(&t, hsm, spec);
+		rv = make(hsm, &t, arg, out);
+	}
+	if (rv == CKR_OK) {
+		return CKR_OK;
+	}
+	/* It was not the template: nothing is learnt from it. */
+	*quirks = before;
+	return first;
+}
+
+/* The half that stays: may unwrap by OAEP, nothing else. */
+static void
+build_import_private(
+    struct template *t, const struct hsm *hsm, const struct hsm_id *id)
+{
+	unsigned quirks = hsm->quirks[1];
+
+	*t = (struct template){ .allowed = { CKM_RSA_PKCS_OAEP } };
+	put_bool(t, CKA_TOKEN, true);
+	put_bool(t, CKA_PRIVATE, true);
+	put_bool(t, CKA_SENSITIVE, true);
+	put_bool(t, CKA_EXTRACTABLE, false);
+	put_bool(t, CKA_DECRYPT, false);
+	put_bool(t, CKA_SIGN, false);
+	put_bool(t, CKA_SIGN_RECOVER, false);
+	put_bool(t, CKA_UNWRAP, true);
+	put_bool(t, CKA_DERIVE, false);
+	put(t, CKA_ID, id->b, id->len);
+	put(t, CKA_LABEL, ID_IMPORT, strlen(ID_IMPORT));
+	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
+		put(t, CKA_ALLOWED_MECHANISMS, t->allowed,
+		    sizeof(t->allowed[0]));
+	}
+	if ((quirks & QUIRK_NO_COPYABLE) == 0) {
+		put_bool(t, CKA_COPYABLE, false);
+	}
+	put_bool(t, CKA_MODIFIABLE, false);
+}
+
+CK_RV
+template_import_pair(
+    struct hsm *hsm, CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
+{
+	static const CK_BYTE exponent[] = { 1, 0, 1 };
+	CK_MECHANISM generate = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
+	struct hsm_id id = id_of_text(ID_IMPORT);
+	struct template pub = { .len = 3072 };
+	struct template priv;
+	CK_RV rv;
+
+	/* A session object: it is the private half that says who it is. */
+	put_bool(&pub, CKA_TOKEN, false);
+	put_bool(&pub, CKA_PRIVATE, false);
+	put(&pub, CKA_MODULUS_BITS, &pub.len, sizeof(pub.len));
+	put(&pub, CKA_PUBLIC_EXPONENT, exponent, sizeof(exponent));
+	put_bool(&pub, CKA_ENCRYPT, true);
+	put_bool(&pub, CKA_VERIFY, false);
+	put_bool(&pub, CKA_WRAP, false);
+	do {
+		build_import_private(&priv, hsm, &id);
+		rv = P11(hsm,
+		    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr,
+			pub.count, priv.attr, priv.count, public, private));
+	} while (rv != CKR_OK && relax(hsm, rv, &hsm->quirks[1]));
+	return rv;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The good path of a request: one unpack, to route it; one Envelope, packed
+ * where the corridor will write it from; later one Reply, whose response goes
+ * on as it is.  All else is a refusal.
+ */
+#include "src/front/dispatch.h"
+
+#include "proto/frame.h"
+#include "proto/joinery.pb-c.h"
+#include "src/base/log.h"
+#include "src/conf/conf.h"
+#include "src/front/arena.h"
+#include "src/front/conn.h"
+#include "src/front/corridor.h"
+#include "src/front/pending.h"
+#include "src/front/respond.h"
+#include "src/front/route.h"
+#include "src/front/server.h"
+#include "src/front/status.h"
+#include "src/front/supervisor.h"
+#include "src/front/worker.h"
+
+/* ---- to a worker ---- */
+
+static void
+refuse_malformed(struct server *s, struct conn *c, const struct route *route,
+    enum jy_err err)
+{
+	struct asked asked = { .conn = c,
+		.seq = pending_seq(s->pending),
+		.id = route->id,
+		.has_id = route->has_id };
+
+	s->stats.malformed++;
+	if (err == JY_ECALL) {
+		respond_error(s, &asked, JOINERY__V1__ERROR_CODE__UNKNOWN_CALL,
+		    "the request holds no call that this server knows",
+		    "compare the versions of peer and server");
+	} else {
+		respond_error(s, &asked,
+		    JOINERY__V1__ERROR_CODE__MALFORMED_REQUEST,
+		    "the frame does not hold a Request message",
+		    "have the peer follow PROTOCOL.md");
+	}
+}
+
+static void
+refuse_busy(struct server *s, const struct asked *asked)
+{
+	s->stats.refused_busy++;
+	respond_error(s, asked, JOINERY__V1__ERROR_CODE__BUSY,
+	    "too many requests are waiting; ask again later",
+	    "if this lasts, add workers or a faster token, or raise "
+	    "worker-queue");
+}
+
+static void
+refuse_no_worker(struct server *s, const struct asked *asked)
+{
+	s->stats.refused_no_worker++;
+	respond_error(s, asked, JOINERY__V1__ERROR_CODE__TOKEN_UNAVAILABLE,
+	    supervisor_trouble(s->supervisor),
+	    "see the log lines of the supervisor");
+}
+
+/* Pack the Envelope straight into the corridor's output. */
+static enum jy_err
+envelope_send(
+    struct server *s, const struct request *r, const uint8_t *frame, size_t len)
+{
+	Joinery__Corridor__Envelope e = JOINERY__CORRIDOR__ENVELOPE__INIT;
+	Joinery__Corridor__Credential cred = *conn_credential(r->conn);
+	char request_id[REQUEST_ID_STR_LEN];
+	uint8_t *to;
+	size_t size;
+
+	pending_request_id(s->pending, r->seq, request_id);
+	e.seq = r->seq;
+	e.credential = &cred;
+	e.request_id = request_id;
+	e.request.len = len;
+	/* protobuf-c has no const data; packing does not write to it. */
+	e.request.data = (uint8_t *)(uintptr_t)frame;
+	size = joinery__corridor__envelope__get_packed_size(&e);
+	to = corridor_reserve(r->worker->corridor, size);
+	if (to == NULL) {
+		return JY_ENOMEM;
+	}
+	(void)joinery__corridor__envelope__pack(&e, to);
+	corridor_commit(r->worker->corridor);
+	return JY_OK;
+}
+
+/* Put a request under way. */
+static void
+request_start(struct server *s, struct worker *w, const struct asked *asked,
+    const uint8_t *frame, size_t len, uint64_t now_us)
+{
+	struct request *r = pending_take(s->pending);
+
+	if (r == NULL) {
+		refuse_busy(s, asked);
+		return;
+	}
+	r->id = asked->id;
+	r->has_id = asked->has_id;
+	r->conn = asked->conn;
+	r->worker = w;
+	r->started_us = now_us;
+	if (envelope_send(s, r, frame, len) != JY_OK) {
+		pending_release(s->pending, r);
+		refuse_busy(s, asked);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&w->requests, r, link);
+	w->in_flight++;
+	conn_hold(r->conn);
+}
+
+void
+dispatch_request(struct server *s, struct conn *c, const uint8_t *frame,
+    size_t len, uint64_t now_us)
+{
+	struct asked asked = { .conn = c };
+	struct route route;
+	struct worker *w;
+	enum jy_err err;
+
+	s->stats.requests++;
+	err = route_read(s->arena, frame, len, &route);
+	if (err != JY_OK) {
+		refuse_malformed(s, c, &route, err);
+		return;
+	}
+	asked.id = route.id;
+	asked.has_id = route.has_id;
+	if (route.status) {
+		status_answer(s, &asked);
+		return;
+	}
+	w = supervisor_pick(s->supervisor, &route);
+	if (w != NULL && w->in_flight < (unsigned)s->conf->worker_queue) {
+		request_start(s, w, &asked, frame, len, now_us);
+		return;
+	}
+	asked.seq = pending_seq(s->pending);
+	if (w == NULL) {
+		refuse_no_worker(s, &asked);
+	} else {
+		refuse_busy(s, &asked);
+	}
+}
+
+void
+dispatch_bad_frame(
+    struct server *s, struct conn *c, const char *why, bool too_large)
+{
+	struct asked asked = { .conn = c, .seq = pending_seq(s->pending) };
+
+	s->stats.malformed++;
+	respond_error(s, &asked,
+	    too_large ? JOINERY__V1__ERROR_CODE__FRAME_TOO_LARGE
+		      : JOINERY__V1__ERROR_CODE__MALFORMED_REQUEST,
+	    why, "have the peer follow PROTOCOL.md");
+}
+
+/* ---- from a worker ---- */
+
+static void
+request_end(struct server *s, struct request *r)
+{
+	struct conn *c = r->conn;
+
+	TAILQ_REMOVE(&r->worker->requests, r, link);
+	r->worker->in_flight--;
+	pending_release(s->pending, r);
+	conn_done(c);
+}
+
+static struct asked
+asked_of(const struct request *r)
+{
+	return (struct asked){
+		.conn = r->conn, .seq = r->seq, .id = r->id, .has_id = r->has_id
+	};
+}
+
+/* Forward a response; *answered is the request that it ends. */
+static enum jy_err
+reply_take(struct worker *w, const Joinery__Corridor__Reply *reply,
+    struct request **answered, struct errctx *ec)
+{
+	struct server *s = w->server;
+	struct request *r;
+
+	if (reply->hello != NULL) {
+		return supervisor_hello(w, reply->hello, ec);
+	}
+	r = pending_find(s->pending, reply->seq);
+	if (r == NULL || r->worker != w) {
+		return err_set(
+		    ec, JY_EINVAL, "it answers what nobody asked it");
+	}
+	if (conn_gone(r->conn)) {
+		s->stats.dropped++;
+	} else if (!reply->has_response || reply->response.len == 0 ||
+	    reply->response.len > FRAME_MAX) {
+		struct asked asked = asked_of(r);
+
+		respond_error(s, &asked, JOINERY__V1__ERROR_CODE__INTERNAL,
+		    "the answer does not fit into a frame",
+		    "report it as a bug of joinery-worker");
+	} else {
+		conn_send(r->conn, reply->response.data, reply->response.len);
+	}
+	*answered = r;
+	return JY_OK;
+}
+
+enum jy_err
+dispatch_reply(
+    struct worker *w, const uint8_t *frame, size_t len, struct errctx *ec)
+{
+	struct arena *arena = w->server->arena;
+	ProtobufCMessage *m = arena_unpack(
+	    arena, &joinery__corridor__reply__descriptor, frame, len);
+	const Joinery__Corridor__Reply *reply =
+	    (const Joinery__Corridor__Reply *)m;
+	struct request *answered = NULL;
+	enum jy_err err;
+
+	if (m == NULL) {
+		return err_set(ec, JY_EINVAL, "it sends what does not parse");
+	}
+	err = reply_take(w, reply, &answered, ec);
+	arena_done(arena, m);
+	/* This may take the connection's next request: the arena is free. */
+	if (answered != NULL) {
+		request_end(w->server, answered);
+	}
+	return err;
+}
+
+void
+dispatch_worker_died(struct worker *w)
+{
+	struct server *s = w->server;
+	struct request *r;
+
+	while ((r = TAILQ_FIRST(&w->requests)) != NULL) {
+		struct asked asked = asked_of(r);
+
+		s->stats.lost++;
+		if (!conn_gone(r->conn)) {
+			respond_error(s, &asked,
+			    JOINERY__V1__ERROR_CODE__TIMEOUT,
+			    "outcome unknown: the worker died",
+			    "see why the worker died");
+		}
+		request_end(s, r);
+	}
+}

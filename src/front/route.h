@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the front wants to know of a request: its id, whether it is for the
+ * front itself, and which worker should have it.
+ */
+#ifndef JY_FRONT_ROUTE_H
+#define JY_FRONT_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/err.h"
+
+struct arena;
+
+struct route {
+	bool has_id;
+	uint64_t id;
+	bool status; /* the front answers it */
+	bool keyed;  /* hash names a worker; else any will do */
+	uint64_t hash;
+};
+
+/*
+ * JY_EINVAL when the octets are no Request, JY_ECALL when it holds no call
+ * that this build knows (out then has the id).
+ */
+enum jy_err route_read(struct arena *arena, const uint8_t *request, size_t len,
+    struct route *out) JY_CHECK;
+
+#endif

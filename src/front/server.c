@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wiring of joineryd: one event loop, its signals, its clock, and the
+ * order in which things start and stop.
+ */
+#include "src/front/server.h"
+
+#include <sys/resource.h>
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/log.h"
+#include "src/base/sys.h"
+#include "src/conf/conf.h"
+#include "src/front/arena.h"
+#include "src/front/conn.h"
+#include "src/front/listener.h"
+#include "src/front/pending.h"
+#include "src/front/spawn.h"
+#include "src/front/supervisor.h"
+#include "src/front/tls.h"
+
+#define TICK_MS 100
+#define SWEEP_TICKS 5U
+
+/* Beyond worker-deadline, the bound of an orderly stop. */
+#define STOP_GRACE_US 2000000U
+
+/* Descriptors for other things than connections. */
+#define SPARE_FDS 256U
+
+/* The parts that only this file needs. */
+struct runtime {
+	struct server server;
+	struct listener *unix_listener;
+	struct listener *tls_listener;
+	struct event *signals[4];
+	struct event *tick;
+	unsigned ticks;
+};
+
+/* ---- stopping ---- */
+
+static void
+close_listeners(struct runtime *rt)
+{
+	listener_free(rt->unix_listener);
+	rt->unix_listener = NULL;
+	listener_free(rt->tls_listener);
+	rt->tls_listener = NULL;
+}
+
+void
+server_stop(struct server *s, int exit_status)
+{
+	if (s->stop_us != 0) {
+		return;
+	}
+	s->stop_us = sys_mono_us();
+	s->exit_status = exit_status;
+	log_notice("server", "stopping", "requests_under_way=%zu",
+	    pending_count(s->pending));
+	supervisor_stop(s->supervisor);
+	conns_finish(s->conns);
+}
+
+/* Leave the loop when all is answered, or when that takes too long. */
+static void
+stop_when_done(struct server *s, uint64_t now_us)
+{
+	uint64_t bound_us =
+	    (uint64_t)s->conf->worker_deadline_ms * 1000U + STOP_GRACE_US;
+	bool done = TAILQ_EMPTY(supervisor_workers(s->supervisor)) &&
+	    conns_count(s->conns) == 0;
+
+	if (done || now_us - s->stop_us > bound_us) {
+		(void)event_base_loopbreak(s->base);
+	}
+}
+
+/* ---- what libevent calls ---- */
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct runtime *rt = arg;
+	struct server *s = &rt->server;
+	uint64_t now_us = sys_mono_us();
+
+	(void)fd;
+	(void)what;
+	supervisor_tick(s->supervisor, now_us);
+	if (++rt->ticks % SWEEP_TICKS == 0) {
+		conns_sweep(s->conns, now_us);
+		listener_tick(rt->unix_listener);
+		listener_tick(rt->tls_listener);
+	}
+	if (s->stop_us != 0) {
+		close_listeners(rt);
+		stop_when_done(s, now_us);
+	}
+}
+
+static void
+on_stop_signal(evutil_socket_t signo, short what, void *arg)
+{
+	struct runtime *rt = arg;
+
+	(void)signo;
+	(void)what;
+	close_listeners(rt);
+	server_stop(&rt->server, EXIT_SUCCESS);
+}
+
+static void
+on_hangup(evutil_socket_t signo, short what, void *arg)
+{
+	struct runtime *rt = arg;
+
+	(void)signo;
+	(void)what;
+	log_notice(
+	    "server", "SIGHUP: starting workers that are down", "%s", "");
+	supervisor_retry(rt->server.supervisor);
+}
+
+static void
+on_child(evutil_socket_t signo, short what, void *arg)
+{
+	struct runtime *rt = arg;
+
+	(void)signo;
+	(void)what;
+	supervisor_reap(rt->server.supervisor);
+}
+
+static void
+on_libevent_log(int severity, const char *msg)
+{
+	log_write(severity >= EVENT_LOG_ERR ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG,
+	    "libevent", "says", "%s", msg);
+}
+
+/* ---- starting ---- */
+
+static struct event_base *
+base_new(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	jy_assert(config != NULL);
+	(void)event_config_set_flag(config,
+	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	jy_assert(base != NULL);
+	return base;
+}
+
+static void
+add_events(struct runtime *rt)
+{
+	static const struct {
+		int signo;
+		event_callback_fn call;
+	} wanted[] = {
+		{ SIGTERM, on_stop_signal },
+		{ SIGINT, on_stop_signal },
+		{ SIGHUP, on_hangup },
+		{ SIGCHLD, on_child },
+	};
+	struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+	struct event_base *base = rt->server.base;
+
+	_Static_assert(ARRAY_LEN(wanted) == ARRAY_LEN(rt->signals), "");
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		rt->signals[i] =
+		    evsignal_new(base, wanted[i].signo, wanted[i].call, rt);
+		jy_assert(rt->signals[i] != NULL &&
+		    event_add(rt->signals[i], NULL) == 0);
+	}
+	rt->tick = event_new(base, -1, EV_PERSIST, on_tick, rt);
+	jy_assert(rt->tick != NULL && event_add(rt->tick, &tick) == 0);
+}
+
+/* As many descriptors as the kernel lets us have. */
+static void
+raise_fd_limit(const struct conf *conf)
+{
+	rlim_t want = (rlim_t)conf->max_connections + SPARE_FDS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) {
+		return;
+	}
+	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < want) {
+		log_warn("server",
+		    "fewer open files than max-connections needs",
+		    "limit=%llu do=\"raise the limit to %llu\"",
+		    (unsigned long long)limit.rlim_cur,
+		    (unsigned long long)want);
+	}
+}
+
+static unsigned
+slot_count(const struct conf *conf)
+{
+	long n = conf->workers > 0 ? (long)conf->workers
+				   : sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
+}
+
+static size_t
+pending_cap(const struct conf *conf)
+{
+	/* In each slot one that serves and one that drains. */
+	size_t by_workers =
+	    2 * (size_t)slot_count(conf) * (size_t)conf->worker_queue;
+	size_t by_peers =
+	    (size_t)conf->max_connections * (size_t)conf->max_in_flight;
+
+	return by_workers < by_peers ? by_workers : by_peers;
+}
+
+enum jy_err
+server_check(const struct conf *conf, struct errctx *ec)
+{
+	enum jy_err err = JY_OK;
+	struct tls *tls = NULL;
+
+	if (access(spawn_program(conf), X_OK) != 0) {
+		return err_set(ec, JY_ECONFIG, "%s: it cannot be executed",
+		    spawn_program(conf));
+	}
+	if (conf->tls_listen[0] != '\0') {
+		err = tls_new(conf, &tls, ec);
+		tls_free(tls);
+	}
+	return err;
+}
+
+/* Everything that may fail for reasons of configuration. */
+static enum jy_err
+open_listeners(struct runtime *rt, struct errctx *ec)
+{
+	struct server *s = &rt->server;
+	enum jy_err err = JY_OK;
+
+	if (s->conf->tls_listen[0] != '\0') {
+		err = tls_new(s->conf, &s->tls, ec);
+		if (err == JY_OK) {
+			err = listener_new_tls(s, &rt->tls_listener, ec);
+		}
+	}
+	if (err == JY_OK && s->conf->socket[0] != '\0') {
+		err = listener_new_unix(s, &rt->unix_listener, ec);
+	}
+	return err;
+}
+
+static void
+runtime_init(struct runtime *rt, const struct conf *conf)
+{
+	struct server *s = &rt->server;
+
+	*rt = (struct runtime){ .ticks = 0 };
+	event_set_log_callback(on_libevent_log);
+	s->conf = conf;
+	s->base = base_new();
+	s->arena = arena_new();
+	s->pending = pending_new(pending_cap(conf));
+	s->conns = conns_new();
+	s->supervisor = supervisor_new(s, slot_count(conf));
+	s->started_us = sys_mono_us();
+	add_events(rt);
+}
+
+static void
+runtime_fini(struct runtime *rt)
+{
+	struct server *s = &rt->server;
+
+	close_listeners(rt);
+	supervisor_free(s->supervisor); /* answers what is under way */
+	conns_free(s->conns);
+	for (size_t i = 0; i < ARRAY_LEN(rt->signals); i++) {
+		event_free(rt->signals[i]);
+	}
+	event_free(rt->tick);
+	tls_free(s->tls);
+	pending_free(s->pending);
+	arena_free(s->arena);
+	event_base_free(s->base);
+	libevent_global_shutdown();
+}
+
+int
+server_run(const struct conf *conf)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct runtime rt;
+	int exit_status;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	raise_fd_limit(conf);
+	runtime_init(&rt, conf);
+	if (open_listeners(&rt, &ec) != JY_OK) {
+		log_error("server", "cannot start", "why=\"%s\"", ec.text);
+		rt.server.exit_status = EXIT_FAILURE;
+	} else {
+		log_notice("server", "started",
+		    "socket=%s tls_listen=%s "
+		    "workers=%u",
+		    conf->socket, conf->tls_listen, slot_count(conf));
+		supervisor_start(rt.server.supervisor);
+		(void)event_base_dispatch(rt.server.base);
+	}
+	exit_status = rt.server.exit_status;
+	runtime_fini(&rt);
+	log_notice("server", "stopped", "status=%d", exit_status);
+	return exit_status;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS towards peers, the only file of joineryd that knows OpenSSL.  TLS 1.2
+ * or later, a client certificate required and verified, no resumption (a
+ * session must not outlive the check of its certificate).
+ */
+#ifndef JY_FRONT_TLS_H
+#define JY_FRONT_TLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/err.h"
+
+struct bufferevent;
+struct conf;
+struct event_base;
+struct tls;
+
+#define TLS_FINGERPRINT_LEN 32U
+#define TLS_SANS_MAX 16U
+#define TLS_SAN_LEN_MAX 255U
+
+/* What a client certificate says. */
+struct tls_peer {
+	uint8_t fingerprint[TLS_FINGERPRINT_LEN]; /* SHA-256 of its DER */
+	size_t n_sans;
+	char *sans[TLS_SANS_MAX]; /* DNS names and URIs */
+};
+
+/* Load the files of the configuration; JY_ECONFIG names the one at fault. */
+enum jy_err tls_new(
+    const struct conf *conf, struct tls **out, struct errctx *ec) JY_CHECK;
+void tls_free(struct tls *tls);
+
+/* The server's side of a connection; takes fd if it does not return NULL. */
+struct bufferevent *tls_bufferevent_take(
+    struct tls *tls, struct event_base *base, int fd);
+
+/*
+ * The peer of a finished handshake; JY_EINVAL when its certificate has too
+ * many names or an impossible one.  The caller calls tls_peer_fini.
+ */
+enum jy_err tls_peer_init(
+    struct bufferevent *bev, struct tls_peer *out, struct errctx *ec) JY_CHECK;
+void tls_peer_fini(struct tls_peer *peer);
+
+/* Why the handshake or the connection failed; into text, for a log line. */
+void tls_error(struct bufferevent *bev, char *text, size_t cap);
+
+/* Say good-bye before the connection is freed. */
+void tls_close_notify(struct bufferevent *bev);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who asks, and what that one may have.
+ *
+ * Network session keys go to a Network Server only for a NetID it speaks for
+ * and only if the device names no other NetIDs; an AppSKey goes only to the
+ * device's Application Server, or, if the device names none but a KEK for it,
+ * under that KEK.  An admin may manage, and gets no key.
+ */
+#ifndef JY_JOIN_ACCESS_H
+#define JY_JOIN_ACCESS_H
+
+#include "src/store/store.h"
+
+/* What a connection proved; the front vouches for it. */
+struct credential {
+	bool has_uid;
+	uint32_t uid;
+	bool has_fingerprint;
+	uint8_t fingerprint[STORE_FINGERPRINT_LEN];
+	const char *const *sans; /* borrowed */
+	size_t san_count;
+};
+
+/* Whom a credential belongs to. */
+struct asker {
+	bool admin;
+	struct peer_row peer;           /* role PEER_NONE: only an admin */
+	char name[STORE_LABEL_MAX + 1]; /* the peer's, or "uid N" */
+};
+
+/*
+ * Find the peer of a credential: by uid, by certificate fingerprint, else by
+ * a name in the certificate.  admin_uid says whether the uid is an admin by
+ * configuration.  JY_EPEER when nobody owns it, or its names belong to more
+ * than one peer.
+ */
+enum jy_err access_find(struct store *store, const struct credential *c,
+    bool admin_uid, struct asker *out, struct errctx *ec) JY_CHECK;
+
+enum jy_err access_admin(const struct asker *a, struct errctx *ec) JY_CHECK;
+
+/* May the peer have network session keys of this device, under net_id? */
+enum jy_err access_network(const struct peer_row *peer,
+    const struct device_row *device, uint32_t net_id,
+    struct errctx *ec) JY_CHECK;
+
+/* May the peer have AppSKeys of this device? */
+enum jy_err access_app(const struct peer_row *peer,
+    const struct device_row *device, struct errctx *ec) JY_CHECK;
+
+#endif

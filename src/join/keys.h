@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which object of the token is which key.  A CKA_ID is made of all that the
+ * key is for, so that no change of the database can make one device use
+ * another's key.
+ */
+#ifndef JY_JOIN_KEYS_H
+#define JY_JOIN_KEYS_H
+
+#include "hsm/hsm.h"
+#include "src/lorawan/derive.h"
+#include "src/store/rows.h"
+
+/* Stored in rows and part of CKA_IDs: never change. */
+enum key_role {
+	KEY_NONE = 0,
+	KEY_NWK = 'N',     /* NwkKey */
+	KEY_APP = 'A',     /* AppKey that only derives the AppSKey */
+	KEY_APP_ROOT = 'R' /* AppKey that is the root of 1.0.x joins */
+};
+
+/* key->generation is not 0. */
+void keys_root_id(const struct device_id *device, const struct device_key *key,
+    struct hsm_id *out);
+
+/* JSIntKey or JSEncKey of a NwkKey. */
+void keys_lifetime_id(enum lw_key which, const struct device_id *device,
+    const struct device_key *nwk_key, struct hsm_id *out);
+
+void keys_kek_id(uint64_t key_id, struct hsm_id *out);
+
+/* What a root key of this role may do. */
+enum hsm_template keys_root_template(uint8_t role);
+
+/* Get a root key of a device; JY_EROOTKEY when generation is 0. */
+enum jy_err keys_get_root(struct hsm *hsm, const struct device_id *device,
+    const struct device_key *key, struct hsm_key **out,
+    struct errctx *ec) JY_CHECK;
+
+/* Get JSIntKey or JSEncKey, derived from the NwkKey in the token. */
+enum jy_err keys_get_lifetime(struct hsm *hsm, enum lw_key which,
+    const struct device_id *device, const struct device_key *nwk_key,
+    struct hsm_key *nwk, struct hsm_key **out, struct errctx *ec) JY_CHECK;
+
+#endif

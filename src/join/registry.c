@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices, KEKs and peers as admins change them.  A key is imported first
+ * and named by the store after; it is forgotten by the store first and
+ * destroyed after.  Runs on a token thread.
+ */
+#include "src/join/registry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/log.h"
+#include "src/join/keys.h"
+
+#define ROOT_KEY_LEN 16
+#define SESSIONS_MAX 100 /* most sessions a device may retain */
+
+static enum jy_err
+check_kek_label(
+    const struct join_env *env, const char *label, struct errctx *ec)
+{
+	struct kek_row row;
+	enum jy_err err;
+
+	if (label[0] == '\0') {
+		return JY_OK;
+	}
+	err = store_kek_get(env->store, label, &row, ec);
+	if (err == JY_ENOTFOUND) {
+		return err_replace(
+		    ec, JY_EKEK, "no KEK %s; import it first", label);
+	}
+	return err;
+}
+
+/*
+ * A generation that was never used for this device, also not by one deleted
+ * and registered again: seconds since 1970, or one more than the last.
+ */
+static uint32_t
+next_generation(const struct join_env *env, uint32_t last)
+{
+	uint32_t now = (uint32_t)(env->sys->now_ms() / 1000U);
+
+	return now > last ? now : last + 1;
+}
+
+static enum jy_err
+import_root(const struct join_env *env, const struct device_id *id,
+    const struct hsm_sealed *sealed, uint8_t role, struct device_key *key,
+    struct errctx *ec)
+{
+	const struct device_key fresh = {
+		.generation = next_generation(env, key->generation),
+		.role = role,
+	};
+	char dev[EUI64_STR_LEN], label[64];
+	struct hsm_id key_id;
+	enum jy_err err;
+
+	keys_root_id(id, &fresh, &key_id);
+	(void)snprintf(label, sizeof(label), "joinery %s %s",
+	    role == KEY_NWK ? "NwkKey" : "AppKey",
+	    eui64_str(&id->dev_eui, dev));
+	err = hsm_key_import(env->hsm, sealed, ROOT_KEY_LEN,
+	    keys_root_template(role), &key_id, label, ec);
+	if (err == JY_OK) {
+		*key = fresh;
+	}
+	return err;
+}
+
+/* Destroy a root key; it is named by nothing any more. */
+static void
+destroy_root(const struct join_env *env, const struct device_id *id,
+    const struct device_key *key)
+{
+	struct errctx ec = ERRCTX_INIT;
+	char dev[EUI64_STR_LEN];
+	struct hsm_id key_id;
+	enum jy_err err;
+
+	if (key->generation == 0) {
+		return;
+	}
+	keys_root_id(id, key, &key_id);
+	err = hsm_key_destroy(env->hsm, &key_id, &ec);
+	if (err != JY_OK && err != JY_ENOKEY) {
+		log_warn("registry", "old root key stays in the token",
+		    "dev_eui=%s role=%c generation=%u error=\"%s\"",
+		    eui64_str(&id->dev_eui, dev), key->role, key->generation,
+		    err_detail(&ec, err));
+	}
+}
+
+static bool
+same_key(const struct device_key *a, const struct device_key *b)
+{
+	return a->generation == b->generation && a->role == b->role;
+}
+
+/* Destroy a replaced root key unless a retained session still needs it. */
+static void
+retire_root(const struct join_env *env, const struct device_id *id,
+    const struct device_key *old, const struct device_key *current)
+{
+	struct session_row sessions[SESSIONS_MAX];
+	size_t n;
+
+	if (same_key(old, current) ||
+	    store_session_list(
+		env->store, id, sessions, SESSIONS_MAX, &n, NULL) != JY_OK) {
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (same_key(old, &sessions[i].nwk_key) ||
+		    same_key(old, &sessions[i].app_key)) {
+			return;
+		}
+	}
+	destroy_root(env, id, old);
+}
+
+/* An AppKey needs the rights of a root only where it is one. */
+static uint8_t
+app_key_role(const struct device_row *row)
+{
+	return row->v10_root_is_app_key || row->nwk_key.generation == 0
+	    ? KEY_APP_ROOT
+	    : KEY_APP;
+}
+
+static enum jy_err
+check_device(
+    const struct join_env *env, const struct device_row *row, struct errctx *ec)
+{
+	enum jy_err err;
+
+	if (row->name[0] != '\0' && row->app[0] == '\0') {
+		return err_set(
+		    ec, JY_EINVAL, "a device name needs an application (app)");
+	}
+	err = check_kek_label(env, row->ns_kek, ec);
+	return err == JY_OK ? check_kek_label(env, row->as_kek, ec) : err;
+}
+
+/* Import what came along; on failure nothing new is left in the token. */
+static enum jy_err
+import_roots(const struct join_env *env, struct device_row *row,
+    const struct hsm_sealed *nwk_key, const struct hsm_sealed *app_key,
+    struct errctx *ec)
+{
+	struct device_key old_nwk = row->nwk_key;
+	enum jy_err err = JY_OK;
+
+	if (nwk_key != NULL) {
+		err = import_root(
+		    env, &row->id, nwk_key, KEY_NWK, &row->nwk_key, ec);
+	}
+	if (err == JY_OK && app_key != NULL) {
+		err = import_root(env, &row->id, app_key, app_key_role(row),
+		    &row->app_key, ec);
+	}
+	if (err == JY_OK && row->v10_root_is_app_key &&
+	    row->app_key.role == KEY_APP) {
+		err = err_set(ec, JY_EINVAL,
+		    "the AppKey was imported for 1.1 only; to make it the "
+		    "root of 1.0.x joins, import it again");
+	}
+	if (err != JY_OK && !same_key(&old_nwk, &row->nwk_key)) {
+		destroy_root(env, &row->id, &row->nwk_key);
+	}
+	return err;
+}
+
+enum jy_err
+registry_device_set(const struct join_env *env, struct device_row *row,
+    const struct hsm_sealed *nwk_key, const struct hsm_sealed *app_key,
+    struct errctx *ec)
+{
+	const struct device_key old_nwk = row->nwk_key;
+	const struct device_key old_app = row->app_key;
+	enum jy_err err;
+
+	row->changed_ms = env->sys->now_ms();
+	if (row->revision == 0) {
+		row->created_ms = row->changed_ms;
+	}
+	err = check_device(env, row, ec);
+	if (err == JY_OK) {
+		err = import_roots(env, row, nwk_key, app_key, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	err = store_device_put(env->store, row, ec);
+	if (err != JY_OK) {
+		if (nwk_key != NULL) {
+			destroy_root(env, &row->id, &row->nwk_key);
+		}
+		if (app_key != NULL) {
+			destroy_root(env, &row->id, &row->app_key);
+		}
+		return err;
+	}
+	retire_root(env, &row->id, &old_nwk, &row->nwk_key);
+	retire_root(env, &row->id, &old_app, &row->app_key);
+	return JY_OK;
+}
+
+enum jy_err
+registry_device_delete(
+    const struct join_env *env, const struct device_id *id, struct errctx *ec)
+{
+	struct session_row sessions[SESSIONS_MAX];
+	struct device_row row;
+	enum jy_err err;
+	size_t n;
+
+	err = store_device_get(env->store, id, &row, ec);
+	if (err == JY_ENOTFOUND) {
+		return err_replace(ec, JY_EDEVICE, "no such device");
+	}
+	if (err == JY_OK) {
+		err = store_session_list(
+		    env->store, id, sessions, SESSIONS_MAX, &n, ec);
+	}
+	if (err == JY_OK) {
+		err = store_device_delete(env->store, id, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	destroy_root(env, id, &row.nwk_key);
+	destroy_root(env, id, &row.app_key);
+	for (size_t i = 0; i < n; i++) {
+		destroy_root(env, id, &sessions[i].nwk_key);
+		destroy_root(env, id, &sessions[i].app_key);
+	}
+	return JY_OK;
+}
+
+/* Fill in a new KEK row; the label must be free. */
+static enum jy_err
+new_kek(const struct join_env *env, const char *label, size_t key_len,
+    struct kek_row *row, struct hsm_id *id, struct errctx *ec)
+{
+	struct kek_row taken;
+	enum jy_err err;
+
+	if (label[0] == '\0' || strlen(label) > STORE_LABEL_MAX) {
+		return err_set(ec, JY_EINVAL, "a KEK label has 1 to %d octets",
+		    STORE_LABEL_MAX);
+	}
+	if (key_len != 16 && key_len != 24 && key_len != 32) {
+		return err_set(ec, JY_EINVAL,
+		    "a KEK has 128, 192 or 256 bits, not %zu", key_len * 8);
+	}
+	err = store_kek_get(env->store, label, &taken, ec);
+	if (err == JY_OK) {
+		return err_set(ec, JY_EEXIST, "KEK %s is there already", label);
+	}
+	if (err != JY_ENOTFOUND) {
+		return err;
+	}
+	err_clear(ec);
+	memset(row, 0, sizeof(*row));
+	(void)snprintf(row->label, sizeof(row->label), "%s", label);
+	env->sys->random(&row->key_id, sizeof(row->key_id));
+	row->bits = (uint16_t)(key_len * 8);
+	row->created_ms = env->sys->now_ms();
+	keys_kek_id(row->key_id, id);
+	return JY_OK;
+}
+
+/* Name the KEK that the token holds now, or destroy it again. */
+static enum jy_err
+keep_kek(const struct join_env *env, const struct kek_row *row,
+    const struct hsm_id *id, struct kek_row *out, struct errctx *ec)
+{
+	enum jy_err err = store_kek_add(env->store, row, ec);
+
+	if (err == JY_OK) {
+		*out = *row;
+	} else if (hsm_key_destroy(env->hsm, id, NULL) != JY_OK) {
+		log_warn("registry", "unnamed KEK stays in the token",
+		    "label=%s", row->label);
+	}
+	return err;
+}
+
+enum jy_err
+registry_kek_import(const struct join_env *env, const char *label,
+    const struct hsm_sealed *key, struct kek_row *out, struct errctx *ec)
+{
+	size_t key_len =
+	    key->wrapped_key_len < 8 ? 0 : key->wrapped_key_len - 8;
+	struct kek_row row;
+	struct hsm_id id;
+	enum jy_err err;
+
+	err = new_kek(env, label, key_len, &row, &id, ec);
+	if (err == JY_OK) {
+		err = hsm_key_import(
+		    env->hsm, key, key_len, HSM_KEK, &id, label, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	memcpy(row.kcv, key->kcv, sizeof(row.kcv));
+	return keep_kek(env, &row, &id, out, ec);
+}
+
+enum jy_err
+registry_kek_generate(const struct join_env *env, const char *label,
+    uint32_t bits, struct kek_row *out, struct errctx *ec)
+{
+	struct kek_row row;
+	struct hsm_id id;
+	enum jy_err err;
+
+	err = new_kek(env, label, bits % 8 == 0 ? bits / 8 : 0, &row, &id, ec);
+	if (err == JY_OK) {
+		err = hsm_key_generate(
+		    env->hsm, bits / 8, HSM_KEK, &id, label, row.kcv, ec);
+	}
+	return err == JY_OK ? keep_kek(env, &row, &id, out, ec) : err;
+}
+
+enum jy_err
+registry_kek_delete(
+    const struct join_env *env, const char *label, struct errctx *ec)
+{
+	struct kek_row row;
+	struct hsm_id id;
+	enum jy_err err;
+
+	err = store_kek_get(env->store, label, &row, ec);
+	if (err == JY_OK) {
+		err = store_kek_delete(env->store, label, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	keys_kek_id(row.key_id, &id);
+	err = hsm_key_destroy(env->hsm, &id, ec);
+	return err == JY_ENOKEY ? JY_OK : err;
+}
+
+enum jy_err
+registry_peer_set(
+    const struct join_env *env, const struct peer_row *row, struct errctx *ec)
+{
+	enum jy_err err;
+
+	if (row->name[0] == '\0') {
+		return err_set(ec, JY_EINVAL, "a peer needs a name");
+	}
+	if (row->role == PEER_NONE) {
+		return err_set(ec, JY_EINVAL, "a peer needs a role");
+	}
+	if (row->cert_san[0] == '\0' && !row->has_fingerprint &&
+	    !row->has_uid) {
+		return err_set(ec, JY_EINVAL,
+		    "a peer needs a credential: certificate name, "
+		    "fingerprint or uid");
+	}
+	if (row->role == PEER_NS && row->net_id_count == 0) {
+		return err_set(ec, JY_EINVAL, "a Network Server needs a NetID");
+	}
+	if (row->role == PEER_AS && row->as_id_count == 0) {
+		return err_set(
+		    ec, JY_EINVAL, "an Application Server needs an AS-ID");
+	}
+	err = check_kek_label(env, row->kek, ec);
+	return err == JY_OK ? store_peer_put(env->store, row, ec) : err;
+}

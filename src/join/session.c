@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Session keys from session rows: LoRaWAN L2 1.0.4 clause 6.2.3, 1.1 clauses
+ * 6.1.2 and 6.2.3; key envelopes: Backend Interfaces clause 17 (RFC 3394).
+ * Runs on a token thread.
+ */
+#include "src/join/session.h"
+
+#include <string.h>
+
+#include "src/base/bytes.h"
+#include "src/base/secret.h"
+#include "src/join/keys.h"
+
+void
+session_new_id(const struct sys *sys, uint8_t out[STORE_ID_LEN])
+{
+	struct writer w;
+
+	writer_init(&w, out, STORE_ID_LEN);
+	writer_be(&w, sys->now_ms() & 0xFFFFFFFFFFFFU, 6);
+	sys->random(out + w.len, STORE_ID_LEN - w.len);
+}
+
+enum jy_err
+delivery_choose(struct store *store, const char *device_kek,
+    const struct peer_row *peer, struct delivery *out, struct errctx *ec)
+{
+	const char *label = device_kek;
+	enum jy_err err;
+
+	memset(out, 0, sizeof(*out));
+	if (label[0] == '\0' && peer != NULL) {
+		label = peer->kek;
+	}
+	if (label[0] == '\0') {
+		if (peer != NULL && peer->clear_keys) {
+			out->clear = true;
+			return JY_OK;
+		}
+		return err_set(ec, JY_EKEK,
+		    "%s%s has no KEK and may not get "
+		    "keys in clear",
+		    peer != NULL ? "peer " : "the receiver",
+		    peer != NULL ? peer->name : "");
+	}
+	err = store_kek_get(store, label, &out->kek, ec);
+	if (err == JY_ENOTFOUND) {
+		return err_replace(ec, JY_EKEK, "KEK %s is not there", label);
+	}
+	return err;
+}
+
+/* The derivation block of one session key. */
+static void
+session_block(
+    const struct session_row *row, enum lw_key key, uint8_t block[LW_BLOCK_LEN])
+{
+	if (row->opt_neg) {
+		lw_block_v11(block, key, row->join_nonce, &row->device.join_eui,
+		    row->counter);
+	} else {
+		lw_block_v10(
+		    block, key, row->join_nonce, row->net_id, row->counter);
+	}
+}
+
+/* Derive one key of the session for its receiver; kek is NULL for clear. */
+static enum jy_err
+give(struct hsm_session *s, const struct session_row *row, struct hsm_key *root,
+    enum lw_key key, struct hsm_key *kek, const struct delivery *to,
+    struct key_envelope *out, struct errctx *ec)
+{
+	uint8_t block[LW_BLOCK_LEN];
+	enum jy_err err;
+
+	session_block(row, key, block);
+	if (kek == NULL) {
+		err = hsm_derive_clear(s, root, block, out->key, ec);
+		out->len = err == JY_OK ? 16 : 0;
+		return err;
+	}
+	err = hsm_derive_wrapped(s, root, block, kek, out->key, ec);
+	out->len = err == JY_OK ? HSM_WRAPPED_LEN : 0;
+	memcpy(out->kek_label, to->kek.label, sizeof(out->kek_label));
+	return err;
+}
+
+/* Get root key and KEK (none for clear delivery); the caller puts both. */
+static enum jy_err
+get_keys(const struct join_env *env, const struct session_row *row,
+    const struct device_key *root_key, const struct delivery *to,
+    struct hsm_key **root, struct hsm_key **kek, struct errctx *ec)
+{
+	struct hsm_id id;
+	enum jy_err err;
+
+	err = keys_get_root(env->hsm, &row->device, root_key, root, ec);
+	if (err != JY_OK || to->clear) {
+		return err;
+	}
+	keys_kek_id(to->kek.key_id, &id);
+	return hsm_key_get(env->hsm, &id, HSM_KEK, kek, ec);
+}
+
+enum jy_err
+session_network_keys(const struct join_env *env, struct hsm_session *s,
+    const struct session_row *row, const struct delivery *to,
+    struct session_keys *out, struct errctx *ec)
+{
+	const struct {
+		enum lw_key key;
+		struct key_envelope *envelope;
+	} wanted[] = {
+		{ LW_F_NWK_S_INT_KEY, &out->f_nwk_s_int_key },
+		{ LW_S_NWK_S_INT_KEY, &out->s_nwk_s_int_key },
+		{ LW_NWK_S_ENC_KEY, &out->nwk_s_enc_key },
+	};
+	struct hsm_key *root = NULL, *kek = NULL;
+	enum jy_err err;
+
+	out->opt_neg = row->opt_neg;
+	err = get_keys(env, row, &row->nwk_key, to, &root, &kek, ec);
+	for (size_t i = 0; err == JY_OK && i < (row->opt_neg ? 3U : 1U); i++) {
+		err = give(s, row, root, wanted[i].key, kek, to,
+		    wanted[i].envelope, ec);
+	}
+	hsm_key_put(env->hsm, kek);
+	hsm_key_put(env->hsm, root);
+	return err;
+}
+
+enum jy_err
+session_app_s_key(const struct join_env *env, struct hsm_session *s,
+    const struct session_row *row, const struct delivery *to,
+    struct key_envelope *out, struct errctx *ec)
+{
+	struct hsm_key *root = NULL, *kek = NULL;
+	enum jy_err err;
+
+	err = get_keys(env, row, &row->app_key, to, &root, &kek, ec);
+	if (err == JY_OK) {
+		err = give(s, row, root, LW_APP_S_KEY, kek, to, out, ec);
+	}
+	hsm_key_put(env->hsm, kek);
+	hsm_key_put(env->hsm, root);
+	return err;
+}
+
+/* The session of that ID, if it is this device's and still runs. */
+static enum jy_err
+find_session(const struct join_env *env, const uint8_t id[STORE_ID_LEN],
+    const struct eui64 *dev_eui, struct session_row *row, struct errctx *ec)
+{
+	enum jy_err err;
+
+	err = store_session_get(env->store, id, row, ec);
+	if (err == JY_ENOTFOUND) {
+		return err_replace(ec, JY_ESESSION, "no session has this ID");
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	if (dev_eui != NULL && !eui64_eq(dev_eui, &row->device.dev_eui)) {
+		return err_set(
+		    ec, JY_ESESSION, "the session is another device's");
+	}
+	if (row->expires_ms != 0 && env->sys->now_ms() >= row->expires_ms) {
+		return err_set(ec, JY_ESESSION, "the session has expired");
+	}
+	return JY_OK;
+}
+
+enum jy_err
+session_retrieve(const struct join_env *env, struct hsm_session *s,
+    const struct peer_row *peer, enum peer_role as,
+    const uint8_t id[STORE_ID_LEN], const struct eui64 *dev_eui,
+    struct session_keys *out, struct errctx *ec)
+{
+	struct device_row device;
+	struct session_row row;
+	struct delivery to;
+	enum jy_err err;
+
+	memset(out, 0, sizeof(*out));
+	err = find_session(env, id, dev_eui, &row, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	err = store_device_get(env->store, &row.device, &device, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	err = as == PEER_NS ? access_network(peer, &device, row.net_id, ec)
+			    : access_app(peer, &device, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	err = delivery_choose(env->store,
+	    as == PEER_NS ? device.ns_kek : device.as_kek, peer, &to, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	return as == PEER_NS
+	    ? session_network_keys(env, s, &row, &to, out, ec)
+	    : session_app_s_key(env, s, &row, &to, &out->app_s_key, ec);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a backend of the store implements.  store.c has checked the arguments:
+ * texts are bounded, a commit's JoinNonce lies above the one seen, keep is at
+ * least 1.  The contract of each verb stands in store.h.
+ */
+#ifndef JY_STORE_BACKEND_H
+#define JY_STORE_BACKEND_H
+
+#include "src/store/credential.h"
+#include "src/store/store.h"
+
+struct store_ops;
+
+/* An open database; first member of each backend's own struct. */
+struct store_db {
+	const struct store_ops *ops; /* also tells whose struct it is */
+};
+
+/* A batch as one thread handed it in, in the list of those that wait. */
+struct join_group {
+	struct join_commit *const *batch;
+	size_t n;
+	struct errctx *ec; /* for the detail of entries of this batch */
+	bool done;
+	struct join_group *next;
+};
+
+/* All that one transaction of joins writes. */
+struct join_work {
+	struct join_group *groups;          /* may be NULL */
+	const struct refusal_row *refusals; /* of unknown devices: skipped */
+	size_t n_refusals;
+};
+
+struct store_ops {
+	const char *name;
+	enum jy_err (*open)(const struct store_config *config,
+	    struct store_db **out, struct errctx *ec);
+	void (*close)(struct store_db *db);
+
+	enum jy_err (*join_view)(struct store_db *db,
+	    const struct device_id *id, uint16_t dev_nonce,
+	    struct join_view *view, struct errctx *ec);
+	/*
+	 * Set err of every entry.  An error that hit all is returned too and
+	 * its detail is in ec; then nothing was written.
+	 */
+	enum jy_err (*join_commit)(struct store_db *db,
+	    const struct join_work *work, struct errctx *ec);
+	enum jy_err (*refusal_get)(struct store_db *db,
+	    const struct device_id *id, struct refusal_row *row,
+	    struct errctx *ec);
+
+	enum jy_err (*device_get)(struct store_db *db,
+	    const struct device_id *id, struct device_row *row,
+	    struct errctx *ec);
+	enum jy_err (*device_put)(struct store_db *db,
+	    const struct device_row *row, struct errctx *ec);
+	enum jy_err (*device_delete)(
+	    struct store_db *db, const struct device_id *id, struct errctx *ec);
+	enum jy_err (*device_list)(struct store_db *db,
+	    const struct device_id *after, const char *app,
+	    struct device_row *rows, size_t cap, size_t *n, bool *more,
+	    struct device_id *last, struct errctx *ec);
+	enum jy_err (*device_by_name)(struct store_db *db, const char *app,
+	    const char *name, struct device_id *id, struct errctx *ec);
+	enum jy_err (*nonces_get)(struct store_db *db,
+	    const struct device_id *id, struct nonce_row *row, size_t *used,
+	    struct errctx *ec);
+	enum jy_err (*nonces_reset)(
+	    struct store_db *db, const struct device_id *id, struct errctx *ec);
+
+	enum jy_err (*session_get)(struct store_db *db,
+	    const uint8_t id[STORE_ID_LEN], struct session_row *row,
+	    struct errctx *ec);
+	enum jy_err (*session_list)(struct store_db *db,
+	    const struct device_id *id, struct session_row *rows, size_t cap,
+	    size_t *n, struct errctx *ec);
+
+	enum jy_err (*kek_get)(struct store_db *db, const char *label,
+	    struct kek_row *row, struct errctx *ec);
+	enum jy_err (*kek_add)(
+	    struct store_db *db, const struct kek_row *row, struct errctx *ec);
+	enum jy_err (*kek_delete)(
+	    struct store_db *db, const char *label, struct errctx *ec);
+	enum jy_err (*kek_list)(struct store_db *db, const char *after,
+	    struct kek_row *rows, size_t cap, size_t *n, bool *more,
+	    struct errctx *ec);
+
+	enum jy_err (*peer_get)(struct store_db *db, const char *name,
+	    struct peer_row *row, struct errctx *ec);
+	enum jy_err (*peer_put)(
+	    struct store_db *db, const struct peer_row *row, struct errctx *ec);
+	enum jy_err (*peer_delete)(
+	    struct store_db *db, const char *name, struct errctx *ec);
+	enum jy_err (*peer_list)(struct store_db *db, const char *after,
+	    struct peer_row *rows, size_t cap, size_t *n, bool *more,
+	    struct errctx *ec);
+	enum jy_err (*peer_by_credential)(struct store_db *db,
+	    const struct credential *c, struct peer_row *row,
+	    struct errctx *ec);
+
+	enum jy_err (*meta_get)(struct store_db *db, const char *key,
+	    uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
+	enum jy_err (*meta_put)(struct store_db *db, const char *key,
+	    const uint8_t *value, size_t len, struct errctx *ec);
+
+	/* Fill in commits and syncs. */
+	void (*stats)(struct store_db *db, struct store_stats *out);
+};
+
+extern const struct store_ops store_lmdb_ops;
+extern const struct store_ops store_memory_ops;
+
+#endif

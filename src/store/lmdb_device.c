@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices, their names, nonces and sessions in LMDB.
+ *
+ * A damaged device row can be deleted and its EUIs registered again, so its
+ * entry in the names table may be left over: a name counts as taken only
+ * while the device it leads to is there and bears it.
+ */
+#include "src/store/lmdb_verbs.h"
+
+#include <string.h>
+
+#include "src/store/lmdb_rows.h"
+
+#define NAME_KEY_MAX (STORE_LABEL_MAX + 1 + STORE_LABEL_MAX)
+
+struct name_key {
+	size_t len;
+	uint8_t octets[NAME_KEY_MAX];
+};
+
+/* app NUL name */
+static struct name_key
+name_key_of(const char *app, const char *name)
+{
+	struct name_key k;
+	size_t app_len = strnlen(app, STORE_LABEL_MAX);
+	size_t name_len = strnlen(name, STORE_LABEL_MAX);
+
+	memcpy(k.octets, app, app_len);
+	k.octets[app_len] = '\0';
+	memcpy(k.octets + app_len + 1, name, name_len);
+	k.len = app_len + 1 + name_len;
+	return k;
+}
+
+static struct slice
+slice_of_name(const struct name_key *k)
+{
+	return (struct slice){ k->octets, k->len };
+}
+
+static bool
+device_id_eq(const struct device_id *a, const struct device_id *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Which device bears the name; JY_ENOTFOUND also for a left-over entry. */
+static enum jy_err
+name_find(
+    struct txn *t, const char *app, const char *name, struct device_id *id)
+{
+	struct name_key key = name_key_of(app, name);
+	struct device_row row;
+	struct slice value;
+	struct device_id found;
+	enum jy_err err = txn_get(t, TABLE_NAMES, slice_of_name(&key), &value);
+
+	if (err == JY_OK) {
+		err = device_id_read(
+		    t, TABLE_NAMES, slice_of_name(&key), value, &found);
+	}
+	if (err == JY_OK) {
+		err = device_row_get(t, &found, &row);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	if (strcmp(row.app, app) != 0 || strcmp(row.name, name) != 0) {
+		return JY_ENOTFOUND;
+	}
+	*id = found;
+	return JY_OK;
+}
+
+/* Free the old name of a device and take the new one. */
+static enum jy_err
+name_change(
+    struct txn *t, const struct device_row *old, const struct device_row *new)
+{
+	struct name_key key = name_key_of(old->app, old->name);
+	struct device_id owner;
+	enum jy_err err = JY_OK;
+
+	if (new->name[0] != '\0') {
+		err = name_find(t, new->app, new->name, &owner);
+		if (err == JY_OK && !device_id_eq(&owner, &new->id)) {
+			return err_set(t->ec, JY_EEXIST,
+			    "another device of app \"%s\" has the name \"%s\"",
+			    new->app, new->name);
+		}
+		err = err == JY_ENOTFOUND ? JY_OK : err;
+	}
+	if (err == JY_OK && old->name[0] != '\0') {
+		err = txn_del(t, TABLE_NAMES, slice_of_name(&key));
+	}
+	if (err == JY_OK && new->name[0] != '\0') {
+		key = name_key_of(new->app, new->name);
+		err = txn_put(t, TABLE_NAMES, slice_of_name(&key),
+		    slice_of_device(&new->id));
+	}
+	return err;
+}
+
+enum jy_err
+lmdb_device_get(struct store_db *db, const struct device_id *id,
+    struct device_row *row, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err == JY_OK) {
+		err = device_row_get(&t, id, row);
+		txn_end(&t);
+	}
+	return err;
+}
+
+static enum jy_err
+device_write(struct txn *t, const struct device_row *row)
+{
+	struct device_row old = { 0 };
+	struct device_row new = *row;
+	enum jy_err err = device_row_get(t, &row->id, &old);
+
+	if (err != JY_OK && err != JY_ENOTFOUND) {
+		return err;
+	}
+	if (old.revision != row->revision) {
+		return err_set(t->ec, JY_ECONFLICT,
+		    "the device has revision %u, not %u", old.revision,
+		    row->revision);
+	}
+	new.revision = row->revision + 1;
+	err = name_change(t, &old, &new);
+	return err == JY_OK ? device_row_put(t, &new) : err;
+}
+
+enum jy_err
+lmdb_device_put(
+    struct store_db *db, const struct device_row *row, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err;
+
+	do {
+		err = txn_write(lmdb_of(db), &t, ec);
+		if (err == JY_OK) {
+			err = device_write(&t, row);
+		}
+	} while (txn_finish(&t, &err));
+	return err;
+}
+
+static enum jy_err
+sessions_delete(struct txn *t, const struct device_id *id)
+{
+	uint8_t session[STORE_ID_LEN];
+	struct cursor c;
+	enum jy_err err = cursor_open(t, TABLE_DEVICE_SESSIONS, &c);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	c.key = slice_of_device(id);
+	err = cursor_move(&c, MOVE_KEY);
+	while (err == JY_OK) {
+		err = session_id_at(&c, session);
+		if (err == JY_OK) {
+			err = txn_del(
+			    t, TABLE_SESSIONS, slice_of_session(session));
+		}
+		if (err == JY_OK) {
+			err = cursor_move(&c, MOVE_NEXT_PAIR);
+		}
+	}
+	cursor_close(&c);
+	if (err != JY_ENOTFOUND) {
+		return err;
+	}
+	return txn_del(t, TABLE_DEVICE_SESSIONS, slice_of_device(id));
+}
+
+/* A damaged row must not keep a device from being deleted. */
+static enum jy_err
+device_erase(struct txn *t, const struct device_id *id)
+{
+	struct slice key = slice_of_device(id);
+	struct device_row none = { 0 };
+	struct device_row old = { 0 };
+	struct errctx *ec = t->ec;
+	enum jy_err err;
+
+	t->ec = NULL;
+	err = device_row_get(t, id, &old);
+	t->ec = ec;
+	if (err == JY_ECORRUPT && txn_usable(t)) {
+		err = JY_OK;
+	}
+	if (err == JY_OK) {
+		err = name_change(t, &old, &none);
+	}
+	if (err == JY_OK) {
+		err = sessions_delete(t, id);
+	}
+	if (err == JY_OK) {
+		err = txn_del(t, TABLE_REFUSALS, key);
+	}
+	return err == JY_OK ? txn_del(t, TABLE_DEVICES, key) : err;
+}
+
+enum jy_err
+lmdb_device_delete(
+    struct store_db *db, const struct device_id *id, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err;
+
+	do {
+		err = txn_write(lmdb_of(db), &t, ec);
+		if (err == JY_OK) {
+			err = device_erase(&t, id);
+		}
+	} while (txn_finish(&t, &err));
+	return err;
+}
+
+/* Where a page is being put together. */
+struct page {
+	const char *app;
+	struct device_row *rows;
+	size_t cap;
+	size_t n;
+	struct device_id last; /* row looked at */
+};
+
+/*
+ * Take rows until the page is full, the scan is long enough (more is true),
+ * or the table ends (JY_ENOTFOUND).
+ */
+static enum jy_err
+page_fill(struct cursor *c, struct page *p, enum move first)
+{
+	struct device_row row;
+	enum jy_err err = cursor_move(c, first);
+
+	for (size_t scanned = 0;
+	     err == JY_OK && p->n < p->cap && scanned < STORE_SCAN_MAX;
+	     scanned++) {
+		err = device_row_at(c, &row);
+		if (err != JY_OK) {
+			return err;
+		}
+		p->last = row.id;
+		if (p->app == NULL || strcmp(p->app, row.app) == 0) {
+			p->rows[p->n++] = row;
+		}
+		err = cursor_move(c, MOVE_NEXT);
+	}
+	return err;
+}
+
+/* To the first row behind after; gives the move that is to come first. */
+static enum jy_err
+page_seek(struct cursor *c, const struct device_id *after, enum move *first)
+{
+	enum jy_err err;
+
+	*first = MOVE_FIRST;
+	if (after == NULL) {
+		return JY_OK;
+	}
+	/* The key after || 0 lies behind after and before all else. */
+	*first = MOVE_FROM;
+	c->key = slice_of_device(after);
+	err = cursor_move(c, MOVE_FROM);
+	if (err == JY_OK && c->key.len == sizeof(*after) &&
+	    memcmp(c->key.p, after, sizeof(*after)) == 0) {
+		*first = MOVE_NEXT;
+	}
+	return err;
+}
+
+enum jy_err
+lmdb_device_list(struct store_db *db, const struct device_id *after,
+    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
+    struct device_id *last, struct errctx *ec)
+{
+	struct page p = { .app = app, .rows = rows, .cap = cap };
+	struct cursor c;
+	enum move first;
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	err = cursor_open(&t, TABLE_DEVICES, &c);
+	if (err == JY_OK) {
+		err = page_seek(&c, after, &first);
+		if (err == JY_OK) {
+			err = page_fill(&c, &p, first);
+		}
+		cursor_close(&c);
+	}
+	txn_end(&t);
+	if (err != JY_OK && err != JY_ENOTFOUND) {
+		return err;
+	}
+	*n = p.n;
+	*more = err == JY_OK;
+	if (*more) {
+		*last = p.last;
+	}
+	return JY_OK;
+}
+
+enum jy_err
+lmdb_device_by_name(struct store_db *db, const char *app, const char *name,
+    struct device_id *id, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err == JY_OK) {
+		err = name_find(&t, app, name, id);
+		txn_end(&t);
+	}
+	return err;
+}
+
+static enum jy_err
+dev_nonces_count(struct txn *t, const struct device_id *id, size_t *n)
+{
+	struct cursor c;
+	enum jy_err err = cursor_open(t, TABLE_DEVNONCES, &c);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	*n = 0;
+	c.key = slice_of_device(id);
+	err = cursor_move(&c, MOVE_KEY);
+	if (err == JY_OK) {
+		err = cursor_count(&c, n);
+	}
+	cursor_close(&c);
+	return err == JY_ENOTFOUND ? JY_OK : err;
+}
+
+enum jy_err
+lmdb_nonces_get(struct store_db *db, const struct device_id *id,
+    struct nonce_row *row, size_t *used, struct errctx *ec)
+{
+	struct nonce_row nonces;
+	size_t n;
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	err = nonce_row_get(&t, id, &nonces);
+	if (err == JY_OK) {
+		err = dev_nonces_count(&t, id, &n);
+	}
+	txn_end(&t);
+	if (err == JY_OK) {
+		*row = nonces;
+		*used = n;
+	}
+	return err;
+}
+
+static enum jy_err
+nonces_clear(struct txn *t, const struct device_id *id)
+{
+	struct nonce_row row;
+	struct slice value;
+	enum jy_err err = txn_get(t, TABLE_NONCES, slice_of_device(id), &value);
+
+	if (err == JY_ENOTFOUND) {
+		/* A device that never joined has nothing to forget. */
+		return txn_get(t, TABLE_DEVICES, slice_of_device(id), &value);
+	}
+	if (err == JY_OK) {
+		err = nonce_row_get(t, id, &row);
+	}
+	if (err == JY_OK) {
+		row = (struct nonce_row){ .join_nonce = row.join_nonce };
+		err = nonce_row_put(t, id, &row);
+	}
+	return err == JY_OK ? txn_del(t, TABLE_DEVNONCES, slice_of_device(id))
+			    : err;
+}
+
+enum jy_err
+lmdb_nonces_reset(
+    struct store_db *db, const struct device_id *id, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err;
+
+	do {
+		err = txn_write(lmdb_of(db), &t, ec);
+		if (err == JY_OK) {
+			err = nonces_clear(&t, id);
+		}
+	} while (txn_finish(&t, &err));
+	return err;
+}
+
+enum jy_err
+lmdb_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
+    struct session_row *row, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err == JY_OK) {
+		err = session_row_get(&t, id, row);
+		txn_end(&t);
+	}
+	return err;
+}
+
+static enum jy_err
+sessions_read(struct cursor *c, struct session_row *rows, size_t cap, size_t *n)
+{
+	uint8_t id[STORE_ID_LEN];
+	enum jy_err err = cursor_move(c, MOVE_KEY);
+
+	if (err == JY_OK) {
+		err = cursor_move(c, MOVE_LAST_PAIR);
+	}
+	while (err == JY_OK && *n < cap) {
+		err = session_id_at(c, id);
+		if (err == JY_OK) {
+			err = session_row_get(c->txn, id, &rows[*n]);
+		}
+		if (err == JY_ENOTFOUND) {
+			return txn_corrupt(
+			    c->txn, TABLE_SESSIONS, slice_of_session(id), NULL);
+		}
+		if (err == JY_OK) {
+			*n += 1;
+			err = cursor_move(c, MOVE_PREV_PAIR);
+		}
+	}
+	return err == JY_ENOTFOUND ? JY_OK : err;
+}
+
+enum jy_err
+lmdb_session_list(struct store_db *db, const struct device_id *id,
+    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
+{
+	size_t found = 0;
+	struct cursor c;
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	err = cursor_open(&t, TABLE_DEVICE_SESSIONS, &c);
+	if (err == JY_OK) {
+		c.key = slice_of_device(id);
+		err = sessions_read(&c, rows, cap, &found);
+		cursor_close(&c);
+	}
+	txn_end(&t);
+	if (err == JY_OK) {
+		*n = found;
+	}
+	return err;
+}

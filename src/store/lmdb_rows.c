@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows in transactions of LMDB: keys, and encoded values, of each table. */
+#include "src/store/lmdb_rows.h"
+
+#include <assert.h>
+#include <string.h>
+
+static_assert(sizeof(struct device_id) == 16, "a device id is its key");
+
+struct slice
+slice_of_device(const struct device_id *id)
+{
+	return (struct slice){ (const uint8_t *)id, sizeof(*id) };
+}
+
+struct slice
+slice_of_session(const uint8_t id[STORE_ID_LEN])
+{
+	return (struct slice){ id, STORE_ID_LEN };
+}
+
+struct slice
+slice_of_credential(const struct credential *c)
+{
+	return (struct slice){ c->octets, c->len };
+}
+
+static enum jy_err
+bad_length(struct txn *t, enum table table, struct slice key, size_t len)
+{
+	struct errctx why = ERRCTX_INIT;
+
+	(void)err_set(&why, JY_ECORRUPT, "a reference of length %zu", len);
+	return txn_corrupt(t, table, key, &why);
+}
+
+enum jy_err
+device_id_read(struct txn *t, enum table table, struct slice key,
+    struct slice octets, struct device_id *id)
+{
+	if (octets.len != sizeof(*id)) {
+		return bad_length(t, table, key, octets.len);
+	}
+	memcpy(id, octets.p, sizeof(*id));
+	return JY_OK;
+}
+
+enum jy_err
+label_read(struct txn *t, enum table table, struct slice key,
+    struct slice octets, char out[STORE_LABEL_MAX + 1])
+{
+	if (octets.len == 0 || octets.len > STORE_LABEL_MAX ||
+	    memchr(octets.p, '\0', octets.len) != NULL) {
+		return bad_length(t, table, key, octets.len);
+	}
+	memcpy(out, octets.p, octets.len);
+	out[octets.len] = '\0';
+	return JY_OK;
+}
+
+enum jy_err
+session_id_at(const struct cursor *c, uint8_t id[STORE_ID_LEN])
+{
+	if (c->value.len != STORE_ID_LEN) {
+		return bad_length(c->txn, c->table, c->key, c->value.len);
+	}
+	memcpy(id, c->value.p, STORE_ID_LEN);
+	return JY_OK;
+}
+
+/*
+ * kind##_value(): decode a value, and say where a damaged one lies.
+ * kind##_fetch(): the same by key.  kind##_store(): encode and put.
+ */
+#define ROW_ACCESS(kind, table) \
+	static enum jy_err kind##_value(struct txn *t, struct slice key, \
+	    struct slice value, struct kind##_row *row) \
+	{ \
+		struct errctx why = ERRCTX_INIT; \
+\
+		if (row_decode_##kind(value.p, value.len, row, &why) != \
+		    JY_OK) { \
+			return txn_corrupt(t, table, key, &why); \
+		} \
+		return JY_OK; \
+	} \
+	static enum jy_err kind##_fetch( \
+	    struct txn *t, struct slice key, struct kind##_row *row) \
+	{ \
+		struct slice value; \
+		enum jy_err err = txn_get(t, table, key, &value); \
+\
+		return err == JY_OK ? kind##_value(t, key, value, row) : err; \
+	} \
+	static enum jy_err kind##_store( \
+	    struct txn *t, struct slice key, const struct kind##_row *row) \
+	{ \
+		uint8_t buf[ROW_MAX]; \
+		struct slice value = { buf, row_encode_##kind(row, buf) }; \
+\
+		return txn_put(t, table, key, value); \
+	}
+
+ROW_ACCESS(device, TABLE_DEVICES)
+ROW_ACCESS(nonce, TABLE_NONCES)
+ROW_ACCESS(session, TABLE_SESSIONS)
+ROW_ACCESS(refusal, TABLE_REFUSALS)
+ROW_ACCESS(kek, TABLE_KEKS)
+ROW_ACCESS(peer, TABLE_PEERS)
+
+enum jy_err
+device_row_get(
+    struct txn *t, const struct device_id *id, struct device_row *row)
+{
+	enum jy_err err = device_fetch(t, slice_of_device(id), row);
+
+	if (err == JY_OK) {
+		row->id = *id;
+	}
+	return err;
+}
+
+enum jy_err
+device_row_put(struct txn *t, const struct device_row *row)
+{
+	return device_store(t, slice_of_device(&row->id), row);
+}
+
+enum jy_err
+device_row_at(const struct cursor *c, struct device_row *row)
+{
+	struct device_id id = { 0 };
+	enum jy_err err = device_id_read(c->txn, c->table, c->key, c->key, &id);
+
+	if (err == JY_OK) {
+		err = device_value(c->txn, c->key, c->value, row);
+	}
+	if (err == JY_OK) {
+		row->id = id;
+	}
+	return err;
+}
+
+enum jy_err
+nonce_row_get(struct txn *t, const struct device_id *id, struct nonce_row *row)
+{
+	enum jy_err err = nonce_fetch(t, slice_of_device(id), row);
+
+	if (err == JY_ENOTFOUND) {
+		*row = (struct nonce_row){ 0 };
+		return JY_OK;
+	}
+	return err;
+}
+
+enum jy_err
+nonce_row_put(
+    struct txn *t, const struct device_id *id, const struct nonce_row *row)
+{
+	return nonce_store(t, slice_of_device(id), row);
+}
+
+enum jy_err
+session_row_get(
+    struct txn *t, const uint8_t id[STORE_ID_LEN], struct session_row *row)
+{
+	enum jy_err err = session_fetch(t, slice_of_session(id), row);
+
+	if (err == JY_OK) {
+		memcpy(row->id, id, sizeof(row->id));
+	}
+	return err;
+}
+
+enum jy_err
+session_row_put(struct txn *t, const struct session_row *row)
+{
+	return session_store(t, slice_of_session(row->id), row);
+}
+
+enum jy_err
+refusal_row_get(
+    struct txn *t, const struct device_id *id, struct refusal_row *row)
+{
+	enum jy_err err = refusal_fetch(t, slice_of_device(id), row);
+
+	if (err == JY_OK) {
+		row->device = *id;
+	}
+	return err;
+}
+
+enum jy_err
+refusal_row_put(struct txn *t, const struct refusal_row *row)
+{
+	return refusal_store(t, slice_of_device(&row->device), row);
+}
+
+enum jy_err
+kek_row_get(struct txn *t, const char *label, struct kek_row *row)
+{
+	enum jy_err err = kek_fetch(t, slice_of_text(label), row);
+
+	if (err == JY_OK) {
+		memcpy(row->label, label, strlen(label) + 1);
+	}
+	return err;
+}
+
+enum jy_err
+kek_row_put(struct txn *t, const struct kek_row *row)
+{
+	return kek_store(t, slice_of_text(row->label), row);
+}
+
+enum jy_err
+kek_row_at(const struct cursor *c, struct kek_row *row)
+{
+	enum jy_err err = kek_value(c->txn, c->key, c->value, row);
+
+	return err == JY_OK
+	    ? label_read(c->txn, c->table, c->key, c->key, row->label)
+	    : err;
+}
+
+enum jy_err
+peer_row_get(struct txn *t, const char *name, struct peer_row *row)
+{
+	enum jy_err err = peer_fetch(t, slice_of_text(name), row);
+
+	if (err == JY_OK) {
+		memcpy(row->name, name, strlen(name) + 1);
+	}
+	return err;
+}
+
+enum jy_err
+peer_row_put(struct txn *t, const struct peer_row *row)
+{
+	return peer_store(t, slice_of_text(row->name), row);
+}
+
+enum jy_err
+peer_row_at(const struct cursor *c, struct peer_row *row)
+{
+	enum jy_err err = peer_value(c->txn, c->key, c->value, row);
+
+	return err == JY_OK
+	    ? label_read(c->txn, c->table, c->key, c->key, row->name)
+	    : err;
+}

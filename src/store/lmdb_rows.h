@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows in transactions: get with decoding, put with encoding.  Private to
+ * the lmdb backend.  A get gives JY_ENOTFOUND without a detail; a row that
+ * cannot be read gives JY_ECORRUPT and names table and key.
+ */
+#ifndef JY_STORE_LMDB_ROWS_H
+#define JY_STORE_LMDB_ROWS_H
+
+#include "src/store/lmdb_txn.h"
+
+/* The key of a device: its EUIs, DevEUI first; borrows id. */
+struct slice slice_of_device(const struct device_id *id);
+struct slice slice_of_session(const uint8_t id[STORE_ID_LEN]);
+struct slice slice_of_credential(const struct credential *c);
+
+/* A device's id from octets of a key or value of any table. */
+enum jy_err device_id_read(struct txn *t, enum table table, struct slice key,
+    struct slice octets, struct device_id *id) JY_CHECK;
+
+/* A label or name of at most STORE_LABEL_MAX octets from a key or value. */
+enum jy_err label_read(struct txn *t, enum table table, struct slice key,
+    struct slice octets, char out[STORE_LABEL_MAX + 1]) JY_CHECK;
+
+/* A session's id from the value of a cursor on device_sessions. */
+enum jy_err session_id_at(
+    const struct cursor *c, uint8_t id[STORE_ID_LEN]) JY_CHECK;
+
+enum jy_err device_row_get(
+    struct txn *t, const struct device_id *id, struct device_row *row) JY_CHECK;
+enum jy_err device_row_put(
+    struct txn *t, const struct device_row *row) JY_CHECK;
+enum jy_err device_row_at(
+    const struct cursor *c, struct device_row *row) JY_CHECK;
+
+/* Zero when there is none yet. */
+enum jy_err nonce_row_get(
+    struct txn *t, const struct device_id *id, struct nonce_row *row) JY_CHECK;
+enum jy_err nonce_row_put(struct txn *t, const struct device_id *id,
+    const struct nonce_row *row) JY_CHECK;
+
+enum jy_err session_row_get(struct txn *t, const uint8_t id[STORE_ID_LEN],
+    struct session_row *row) JY_CHECK;
+enum jy_err session_row_put(
+    struct txn *t, const struct session_row *row) JY_CHECK;
+
+enum jy_err refusal_row_get(struct txn *t, const struct device_id *id,
+    struct refusal_row *row) JY_CHECK;
+enum jy_err refusal_row_put(
+    struct txn *t, const struct refusal_row *row) JY_CHECK;
+
+enum jy_err kek_row_get(
+    struct txn *t, const char *label, struct kek_row *row) JY_CHECK;
+enum jy_err kek_row_put(struct txn *t, const struct kek_row *row) JY_CHECK;
+enum jy_err kek_row_at(const struct cursor *c, struct kek_row *row) JY_CHECK;
+
+enum jy_err peer_row_get(
+    struct txn *t, const char *name, struct peer_row *row) JY_CHECK;
+enum jy_err peer_row_put(struct txn *t, const struct peer_row *row) JY_CHECK;
+enum jy_err peer_row_at(const struct cursor *c, struct peer_row *row) JY_CHECK;
+
+#endif

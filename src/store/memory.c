@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store in memory, for tests: sorted arrays of rows under one lock.  It
+ * is written to be plainly right, and forgets everything at close.
+ */
+#include "src/store/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEV_NONCES 65536
+
+/* The nonces of a device and the set of its used DevNonces. */
+struct nonce_item {
+	struct device_id id;
+	struct nonce_row row;
+	size_t used;
+	uint8_t seen[DEV_NONCES / 8];
+};
+
+static int
+cmp_device(const void *item, const void *key)
+{
+	return memcmp(item, key, sizeof(struct device_id));
+}
+
+static int
+cmp_session(const void *item, const void *key)
+{
+	return memcmp(item, key, STORE_ID_LEN);
+}
+
+static int
+cmp_text(const void *item, const void *key)
+{
+	return strcmp(item, key);
+}
+
+struct memory *
+memory_lock(struct store_db *db)
+{
+	struct memory *m = (struct memory *)db;
+
+	jy_assert(db->ops == &store_memory_ops);
+	(void)pthread_mutex_lock(&m->lock);
+	return m;
+}
+
+enum jy_err
+memory_unlock(struct memory *m, enum jy_err err)
+{
+	(void)pthread_mutex_unlock(&m->lock);
+	return err;
+}
+
+enum jy_err
+memory_written(struct memory *m, enum jy_err err)
+{
+	m->commits += err == JY_OK ? 1 : 0;
+	return memory_unlock(m, err);
+}
+
+/* ---- the join line ---- */
+
+static bool
+dev_nonce_seen(const struct nonce_item *item, uint16_t v)
+{
+	return item != NULL && (item->seen[v / 8] >> (v % 8) & 1) != 0;
+}
+
+static enum jy_err
+mem_join_view(struct store_db *db, const struct device_id *id,
+    uint16_t dev_nonce, struct join_view *view, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	const struct nonce_item *item = list_find(&m->nonces, id);
+	enum jy_err err = list_get(&m->devices, id, &view->device);
+
+	(void)ec;
+	if (err == JY_OK) {
+		view->nonces = (struct nonce_row){ 0 };
+		if (item != NULL) {
+			view->nonces = item->row;
+		}
+		view->dev_nonce_seen = dev_nonce_seen(item, dev_nonce);
+	}
+	return memory_unlock(m, err);
+}
+
+/* The sessions of a device, and which of them is the oldest but spare. */
+static size_t
+sessions_count(
+    const struct memory *m, const struct session_row *spare, size_t *oldest)
+{
+	size_t n = 0;
+
+	*oldest = m->sessions.n;
+	for (size_t i = m->sessions.n; i > 0; i--) {
+		const struct session_row *s = list_at(&m->sessions, i - 1);
+
+		if (cmp_device(&s->device, &spare->device) != 0) {
+			continue;
+		}
+		n++;
+		if (memcmp(s->id, spare->id, STORE_ID_LEN) != 0) {
+			*oldest = i - 1;
+		}
+	}
+	return n;
+}
+
+static enum jy_err
+entry_write(struct memory *m, const struct join_commit *c, struct errctx *ec)
+{
+	const struct session_row *s = &c->session;
+	struct nonce_item *item = list_find(&m->nonces, &s->device);
+	size_t oldest;
+	enum jy_err err;
+
+	err = list_put(&m->sessions, s, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	item->row.join_nonce = s->join_nonce;
+	if (!item->row.has_dev_nonce || s->counter > item->row.dev_nonce) {
+		item->row.has_dev_nonce = true;
+		item->row.dev_nonce = s->counter;
+	}
+	if (!dev_nonce_seen(item, s->counter)) {
+		item->seen[s->counter / 8] |= (uint8_t)(1U << (s->counter % 8));
+		item->used++;
+	}
+	while (sessions_count(m, s, &oldest) > c->keep) {
+		list_remove_at(&m->sessions, oldest);
+	}
+	return JY_OK;
+}
+
+static enum jy_err
+entry_commit(struct memory *m, const struct join_commit *c, struct errctx *ec)
+{
+	const struct session_row *s = &c->session;
+	const struct device_row *device = list_find(&m->devices, &s->device);
+	const struct nonce_item *item = list_find(&m->nonces, &s->device);
+	struct nonce_item *fresh;
+	enum jy_err err;
+
+	if (device == NULL || device->revision != c->revision_seen ||
+	    (item != NULL ? item->row.join_nonce : 0) != c->join_nonce_seen ||
+	    list_find(&m->sessions, s->id) != NULL) {
+		return JY_ECONFLICT;
+	}
+	if (item == NULL) {
+		fresh = calloc(1, sizeof(*fresh));
+		if (fresh == NULL) {
+			return err_set(ec, JY_ENOMEM, "memory store");
+		}
+		fresh->id = s->device;
+		err = list_put(&m->nonces, fresh, ec);
+		free(fresh);
+		if (err != JY_OK) {
+			return err;
+		}
+	}
+	return entry_write(m, c, ec);
+}
+
+static enum jy_err
+mem_join_commit(
+    struct store_db *db, const struct join_work *work, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	uint64_t written = 0;
+
+	(void)ec;
+	for (struct join_group *g = work->groups; g != NULL; g = g->next) {
+		for (size_t i = 0; i < g->n; i++) {
+			struct join_commit *c = g->batch[i];
+
+			c->err = entry_commit(m, c, g->ec);
+			written += c->err == JY_OK ? 1 : 0;
+		}
+	}
+	for (size_t i = 0; i < work->n_refusals; i++) {
+		const struct refusal_row *r = &work->refusals[i];
+
+		/* Losing one for want of memory is what they are for. */
+		if (list_find(&m->devices, &r->device) != NULL &&
+		    list_put(&m->refusals, r, NULL) == JY_OK) {
+			written++;
+		}
+	}
+	m->commits += written > 0 ? 1 : 0;
+	return memory_unlock(m, JY_OK);
+}
+
+static enum jy_err
+mem_refusal_get(struct store_db *db, const struct device_id *id,
+    struct refusal_row *row, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)ec;
+	return memory_unlock(m, list_get(&m->refusals, id, row));
+}
+
+/* ---- devices ---- */
+
+static enum jy_err
+mem_device_get(struct store_db *db, const struct device_id *id,
+    struct device_row *row, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)ec;
+	return memory_unlock(m, list_get(&m->devices, id, row));
+}
+
+static const struct device_row *
+named(const struct memory *m, const char *app, const char *name)
+{
+	for (size_t i = 0; i < m->devices.n; i++) {
+		const struct device_row *d = list_at(&m->devices, i);
+
+		if (strcmp(d->app, app) == 0 && strcmp(d->name, name) == 0) {
+			return d;
+		}
+	}
+	return NULL;
+}
+
+static enum jy_err
+device_put(struct memory *m, const struct device_row *row, struct errctx *ec)
+{
+	const struct device_row *old = list_find(&m->devices, &row->id);
+	uint32_t revision = old != NULL ? old->revision : 0;
+	struct device_row new = *row;
+	const struct device_row *owner = NULL;
+
+	if (revision != row->revision) {
+		return err_set(ec, JY_ECONFLICT,
+		    "the device has revision %u, not %u", revision,
+		    row->revision);
+	}
+	if (row->name[0] != '\0') {
+		owner = named(m, row->app, row->name);
+	}
+	if (owner != NULL && cmp_device(owner, &row->id) != 0) {
+		return err_set(ec, JY_EEXIST,
+		    "another device of app \"%s\" has the name \"%s\"",
+		    row->app, row->name);
+	}
+	new.revision++;
+	return list_put(&m->devices, &new, ec);
+}
+
+static enum jy_err
+mem_device_put(
+    struct store_db *db, const struct device_row *row, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	return memory_written(m, device_put(m, row, ec));
+}
+
+static enum jy_err
+mem_device_delete(
+    struct store_db *db, const struct device_id *id, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	enum jy_err err = list_remove(&m->devices, id);
+
+	(void)ec;
+	if (err == JY_OK) {
+		(void)list_remove(&m->refusals, id);
+		for (size_t i = m->sessions.n; i > 0; i--) {
+			const struct session_row *s =
+			    list_at(&m->sessions, i - 1);
+
+			if (cmp_device(&s->device, id) == 0) {
+				list_remove_at(&m->sessions, i - 1);
+			}
+		}
+	}
+	return memory_written(m, err);
+}
+
+static enum jy_err
+mem_device_list(struct store_db *db, const struct device_id *after,
+    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
+    struct device_id *last, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	size_t i = list_behind(&m->devices, after);
+	size_t end = i + STORE_SCAN_MAX;
+
+	(void)ec;
+	for (*n = 0; i < m->devices.n && i < end && *n < cap; i++) {
+		const struct device_row *d = list_at(&m->devices, i);
+
+		if (app == NULL || strcmp(d->app, app) == 0) {
+			rows[(*n)++] = *d;
+		}
+	}
+	*more = i < m->devices.n;
+	if (*more) {
+		*last = ((struct device_row *)list_at(&m->devices, i - 1))->id;
+	}
+	return memory_unlock(m, JY_OK);
+}
+
+static enum jy_err
+mem_device_by_name(struct store_db *db, const char *app, const char *name,
+    struct device_id *id, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	const struct device_row *d = named(m, app, name);
+
+	(void)ec;
+	if (d != NULL) {
+		*id = d->id;
+	}
+	return memory_unlock(m, d != NULL ? JY_OK : JY_ENOTFOUND);
+}
+
+static enum jy_err
+mem_nonces_get(struct store_db *db, const struct device_id *id,
+    struct nonce_row *row, size_t *used, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	const struct nonce_item *item = list_find(&m->nonces, id);
+
+	(void)ec;
+	*row = (struct nonce_row){ 0 };
+	*used = 0;
+	if (item != NULL) {
+		*row = item->row;
+		*used = item->used;
+	}
+	return memory_unlock(m, JY_OK);
+}
+
+static enum jy_err
+mem_nonces_reset(
+    struct store_db *db, const struct device_id *id, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	struct nonce_item *item = list_find(&m->nonces, id);
+	bool known = item != NULL || list_find(&m->devices, id) != NULL;
+
+	(void)ec;
+	if (item != NULL) {
+		item->row =
+		    (struct nonce_row){ .join_nonce = item->row.join_nonce };
+		item->used = 0;
+		memset(item->seen, 0, sizeof(item->seen));
+	}
+	return memory_written(m, known ? JY_OK : JY_ENOTFOUND);
+}
+
+/* ---- sessions ---- */
+
+static enum jy_err
+mem_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
+    struct session_row *row, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)ec;
+	return memory_unlock(m, list_get(&m->sessions, id, row));
+}
+
+static enum jy_err
+mem_session_list(struct store_db *db, const struct device_id *id,
+    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)ec;
+	*n = 0;
+	for (size_t i = m->sessions.n; i > 0 && *n < cap; i--) {
+		const struct session_row *s = list_at(&m->sessions, i - 1);
+
+		if (cmp_device(&s->device, id) == 0) {
+			rows[(*n)++] = *s;
+		}
+	}
+	return memory_unlock(m, JY_OK);
+}
+
+/* There is no disk, so nothing is ever flushed. */
+static void
+mem_stats(struct store_db *db, struct store_stats *out)
+{
+	struct memory *m = memory_lock(db);
+
+	out->commits = m->commits;
+	out->syncs = 0;
+	(void)memory_unlock(m, JY_OK);
+}
+
+#define LIST(item, order) \
+	((struct list){ .size = sizeof(item), .cmp = (order) })
+
+static enum jy_err
+mem_open(
+    const struct store_config *config, struct store_db **out, struct errctx *ec)
+{
+	struct memory *m = calloc(1, sizeof(*m));
+
+	(void)config;
+	if (m == NULL) {
+		return err_set(ec, JY_ENOMEM, "memory store");
+	}
+	m->base.ops = &store_memory_ops;
+	m->devices = LIST(struct device_row, cmp_device);
+	m->nonces = LIST(struct nonce_item, cmp_device);
+	m->sessions = LIST(struct session_row, cmp_session);
+	m->refusals = LIST(struct refusal_row, cmp_device);
+	m->keks = LIST(struct kek_row, cmp_text);
+	m->peers = LIST(struct peer_row, cmp_text);
+	m->metas = LIST(struct meta_item, cmp_text);
+	jy_assert(pthread_mutex_init(&m->lock, NULL) == 0);
+	*out = &m->base;
+	return JY_OK;
+}
+
+static void
+mem_close(struct store_db *db)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)memory_unlock(m, JY_OK);
+	(void)pthread_mutex_destroy(&m->lock);
+	free(m->devices.items);
+	free(m->nonces.items);
+	free(m->sessions.items);
+	free(m->refusals.items);
+	free(m->keks.items);
+	free(m->peers.items);
+	free(m->metas.items);
+	free(m);
+}
+
+const struct store_ops store_memory_ops = {
+	.name = "memory",
+	.open = mem_open,
+	.close = mem_close,
+	.join_view = mem_join_view,
+	.join_commit = mem_join_commit,
+	.refusal_get = mem_refusal_get,
+	.device_get = mem_device_get,
+	.device_put = mem_device_put,
+	.device_delete = mem_device_delete,
+	.device_list = mem_device_list,
+	.device_by_name = mem_device_by_name,
+	.nonces_get = mem_nonces_get,
+	.nonces_reset = mem_nonces_reset,
+	.session_get = mem_session_get,
+	.session_list = mem_session_list,
+	.kek_get = mem_kek_get,
+	.kek_add = mem_kek_add,
+	.kek_delete = mem_kek_delete,
+	.kek_list = mem_kek_list,
+	.peer_get = mem_peer_get,
+	.peer_put = mem_peer_put,
+	.peer_delete = mem_peer_delete,
+	.peer_list = mem_peer_list,
+	.peer_by_credential = mem_peer_by_credential,
+	.meta_get = mem_meta_get,
+	.meta_put = mem_meta_put,
+	.stats = mem_stats,
+};

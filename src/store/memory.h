@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store in memory, private to memory.c and memory_peer.c. */
+#ifndef JY_STORE_MEMORY_H
+#define JY_STORE_MEMORY_H
+
+#include <pthread.h>
+
+#include "src/store/backend.h"
+#include "src/store/memory_list.h"
+
+struct meta_item {
+	char key[STORE_LABEL_MAX + 1];
+	uint8_t value[STORE_META_MAX];
+	size_t len;
+};
+
+struct memory {
+	struct store_db base; /* first: memory_lock() casts */
+	pthread_mutex_t lock;
+	struct list devices;
+	struct list nonces;
+	struct list sessions;
+	struct list refusals;
+	struct list keks;
+	struct list peers;
+	struct list metas;
+	uint64_t commits;
+};
+
+/* Every verb runs between these; the second passes err through. */
+struct memory *memory_lock(struct store_db *db);
+enum jy_err memory_unlock(struct memory *m, enum jy_err err);
+
+/* The same after a verb that writes. */
+enum jy_err memory_written(struct memory *m, enum jy_err err);
+
+/* The verbs of memory_peer.c. */
+enum jy_err mem_kek_get(struct store_db *db, const char *label,
+    struct kek_row *row, struct errctx *ec);
+enum jy_err mem_kek_add(
+    struct store_db *db, const struct kek_row *row, struct errctx *ec);
+enum jy_err mem_kek_delete(
+    struct store_db *db, const char *label, struct errctx *ec);
+enum jy_err mem_kek_list(struct store_db *db, const char *after,
+    struct kek_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
+enum jy_err mem_peer_get(struct store_db *db, const char *name,
+    struct peer_row *row, struct errctx *ec);
+enum jy_err mem_peer_put(
+    struct store_db *db, const struct peer_row *row, struct errctx *ec);
+enum jy_err mem_peer_delete(
+    struct store_db *db, const char *name, struct errctx *ec);
+enum jy_err mem_peer_list(struct store_db *db, const char *after,
+    struct peer_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
+enum jy_err mem_peer_by_credential(struct store_db *db,
+    const struct credential *c, struct peer_row *row, struct errctx *ec);
+enum jy_err mem_meta_get(struct store_db *db, const char *key,
+    uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
+enum jy_err mem_meta_put(struct store_db *db, const char *key,
+    const uint8_t *value, size_t len, struct errctx *ec);
+
+#endif

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows to octets and back.  Each kind of row is one table of fields in the
+ * order they are stored, and one encoder and one decoder walk all tables, so
+ * the two cannot drift apart and every check is written once.
+ *
+ * The octets have one form only: what decodes, encodes to the same octets
+ * again.  A changed table is a new version; the old table then stays beside
+ * it, for reading.
+ */
+#include "src/store/rows.h"
+
+#include <string.h>
+
+#include "src/base/bytes.h"
+#include "src/lorawan/frame.h"
+
+#define ROW_VERSION 1U
+
+enum field_kind {
+	FIELD_UINT, /* big-endian, 0..max */
+	FIELD_TEXT, /* a length octet, then the text without its NUL */
+	FIELD_BYTES /* as they are */
+};
+
+/*
+ * Where a field lies in its struct and what may be in it.  With many > 0 it
+ * is an array: a count octet, then that many elements.
+ */
+struct field {
+	const char *name;
+	enum field_kind kind;
+	size_t offset;
+	size_t size; /* of one element in memory */
+	size_t wire; /* FIELD_UINT: octets stored */
+	uint64_t max;
+	size_t many;
+	size_t count_offset; /* of the uint8_t that counts the elements */
+};
+
+struct layout {
+	const struct field *fields;
+	size_t n;
+	size_t row_size;
+	/* What no table says; NULL: nothing.  Returns the bad field's name. */
+	const char *(*check)(const void *row);
+};
+
+#define SIZEOF(type, m) sizeof(((type *)NULL)->m)
+#define PLACE(type, m) .name = #m, .offset = offsetof(type, m)
+#define UINT(type, m, octets, limit) \
+	{ \
+		PLACE(type, m), .kind = FIELD_UINT, .size = SIZEOF(type, m), \
+				.wire = (octets), .max = (limit) \
+	}
+#define BOOL(type, m) UINT(type, m, 1, 1)
+#define TEXT(type, m) \
+	{ \
+		PLACE(type, m), .kind = FIELD_TEXT, .size = SIZEOF(type, m) \
+	}
+#define BYTES(type, m) \
+	{ \
+		PLACE(type, m), .kind = FIELD_BYTES, .size = SIZEOF(type, m) \
+	}
+#define COUNTED(type, m, count) \
+	.size = SIZEOF(type, m[0]), \
+	.many = SIZEOF(type, m) / SIZEOF(type, m[0]), \
+	.count_offset = offsetof(type, count)
+#define NET_IDS(type, m, count) \
+	{ \
+		PLACE(type, m), .kind = FIELD_UINT, .wire = 3, \
+				.max = NET_ID_MAX, COUNTED(type, m, count) \
+	}
+#define TEXTS(type, m, count) \
+	{ \
+		PLACE(type, m), .kind = FIELD_TEXT, COUNTED(type, m, count) \
+	}
+#define KEY(type, m) \
+	UINT(type, m.generation, 4, UINT32_MAX), \
+	    UINT(type, m.role, 1, UINT8_MAX)
+
+static const struct field device_fields[] = {
+	UINT(struct device_row, revision, 4, UINT32_MAX),
+	UINT(struct device_row, mac_version, 1, LW_VERSION_1_1_0),
+	NET_IDS(struct device_row, net_ids, net_id_count),
+	TEXT(struct device_row, as_id),
+	TEXT(struct device_row, ns_kek),
+	TEXT(struct device_row, as_kek),
+	TEXT(struct device_row, app),
+	TEXT(struct device_row, name),
+	BOOL(struct device_row, resets_join_nonces),
+	BOOL(struct device_row, v10_root_is_app_key),
+	KEY(struct device_row, nwk_key),
+	KEY(struct device_row, app_key),
+	UINT(struct device_row, created_ms, 8, UINT64_MAX),
+	UINT(struct device_row, changed_ms, 8, UINT64_MAX),
+};
+
+static const struct field nonce_fields[] = {
+	UINT(struct nonce_row, join_nonce, 3, LW_JOIN_NONCE_MAX),
+	BOOL(struct nonce_row, has_dev_nonce),
+	UINT(struct nonce_row, dev_nonce, 2, UINT16_MAX),
+	BOOL(struct nonce_row, has_rj_count0),
+	UINT(struct nonce_row, rj_count0, 2, UINT16_MAX),
+	BOOL(struct nonce_row, has_rj_count1),
+	UINT(struct nonce_row, rj_count1, 2, UINT16_MAX),
+};
+
+static const struct field session_fields[] = {
+	BYTES(struct session_row, device.dev_eui),
+	BYTES(struct session_row, device.join_eui),
+	UINT(struct session_row, mac_version, 1, LW_VERSION_1_1_0),
+	BOOL(struct session_row, opt_neg),
+	UINT(struct session_row, join_type, 1, UINT8_MAX),
+	KEY(struct session_row, nwk_key),
+	KEY(struct session_row, app_key),
+	UINT(struct session_row, join_nonce, 3, LW_JOIN_NONCE_MAX),
+	UINT(struct session_row, counter, 2, UINT16_MAX),
+	UINT(struct session_row, net_id, 3, NET_ID_MAX),
+	UINT(struct session_row, dev_addr, 4, UINT32_MAX),
+	UINT(struct session_row, created_ms, 8, UINT64_MAX),
+	UINT(struct session_row, expires_ms, 8, UINT64_MAX),
+	TEXT(struct session_row, peer),
+};
+
+static const struct field kek_fields[] = {
+	UINT(struct kek_row, key_id, 8, UINT64_MAX),
+	UINT(struct kek_row, bits, 2, 256),
+	BYTES(struct kek_row, kcv),
+	UINT(struct kek_row, created_ms, 8, UINT64_MAX),
+};
+
+static const struct field peer_fields[] = {
+	UINT(struct peer_row, role, 1, PEER_ADMIN),
+	NET_IDS(struct peer_row, net_ids, net_id_count),
+	TEXTS(struct peer_row, as_ids, as_id_count),
+	TEXT(struct peer_row, cert_san),
+	BOOL(struct peer_row, has_fingerprint),
+	BYTES(struct peer_row, fingerprint),
+	BOOL(struct peer_row, has_uid),
+	UINT(struct peer_row, uid, 4, UINT32_MAX),
+	TEXT(struct peer_row, kek),
+	BOOL(struct peer_row, clear_keys),
+};
+
+static const struct field refusal_fields[] = {
+	UINT(struct refusal_row, time_ms, 8, UINT64_MAX),
+	UINT(struct refusal_row, wire_code, 2, UINT16_MAX),
+	UINT(struct refusal_row, dev_nonce, 2, UINT16_MAX),
+	TEXT(struct refusal_row, peer),
+	TEXT(struct refusal_row, reason),
+};
+
+static const char *
+check_session(const void *row)
+{
+	const struct session_row *s = row;
+
+	return s->join_type <= LW_JOIN_REJOIN_2 ||
+		s->join_type == LW_JOIN_REQUEST
+	    ? NULL
+	    : "join_type";
+}
+
+static const char *
+check_kek(const void *row)
+{
+	const struct kek_row *k = row;
+
+	return k->bits == 128 || k->bits == 192 || k->bits == 256 ? NULL
+								  : "bits";
+}
+
+#define LAYOUT(table, type, check_fn) \
+	{ \
+		.fields = (table), .n = ARRAY_LEN(table), \
+		.row_size = sizeof(type), .check = (check_fn) \
+	}
+
+static const struct layout device_layout =
+    LAYOUT(device_fields, struct device_row, NULL);
+static const struct layout nonce_layout =
+    LAYOUT(nonce_fields, struct nonce_row, NULL);
+static const struct layout session_layout =
+    LAYOUT(session_fields, struct session_row, check_session);
+static const struct layout kek_layout =
+    LAYOUT(kek_fields, struct kek_row, check_kek);
+static const struct layout peer_layout =
+    LAYOUT(peer_fields, struct peer_row, NULL);
+static const struct layout refusal_layout =
+    LAYOUT(refusal_fields, struct refusal_row, NULL);
+
+static uint64_t
+uint_load(const uint8_t *at, size_t size)
+{
+	uint16_t v16;
+	uint32_t v32;
+	uint64_t v64;
+
+	switch (size) {
+	case sizeof(v64):
+		memcpy(&v64, at, sizeof(v64));
+		return v64;
+	case sizeof(v32):
+		memcpy(&v32, at, sizeof(v32));
+		return v32;
+	case sizeof(v16):
+		memcpy(&v16, at, sizeof(v16));
+		return v16;
+	default:
+		jy_assert(size == 1);
+		return *at;
+	}
+}
+
+static void
+uint_save(uint8_t *at, size_t size, uint64_t v)
+{
+	uint16_t v16 = (uint16_t)v;
+	uint32_t v32 = (uint32_t)v;
+
+	switch (size) {
+	case sizeof(v):
+		memcpy(at, &v, sizeof(v));
+		break;
+	case sizeof(v32):
+		memcpy(at, &v32, sizeof(v32));
+		break;
+	case sizeof(v16):
+		memcpy(at, &v16, sizeof(v16));
+		break;
+	default:
+		jy_assert(size == 1);
+		*at = (uint8_t)v;
+	}
+}
+
+static void
+element_encode(struct writer *w, const struct field *f, const uint8_t *at)
+{
+	size_t len = f->size;
+
+	switch (f->kind) {
+	case FIELD_UINT:
+		jy_assert(uint_load(at, f->size) <= f->max);
+		writer_be(w, uint_load(at, f->size), f->wire);
+		return;
+	case FIELD_TEXT:
+		len = strnlen((const char *)at, f->size);
+		jy_assert(len < f->size);
+		writer_u8(w, (uint8_t)len);
+		break;
+	case FIELD_BYTES:
+		break;
+	}
+	writer_copy(w, at, len);
+}
+
+/* How many elements a field has; more than fit is left to the caller. */
+static size_t
+field_count(const struct field *f, const uint8_t *base)
+{
+	return f->many > 0 ? base[f->count_offset] : 1;
+}
+
+static bool
+element_ok(const struct field *f, const uint8_t *at)
+{
+	switch (f->kind) {
+	case FIELD_UINT:
+		return uint_load(at, f->size) <= f->max;
+	case FIELD_TEXT:
+		return strnlen((const char *)at, f->size) < f->size;
+	case FIELD_BYTES:
+		break;
+	}
+	return true;
+}
+
+/* Would the row decode again? */
+static enum jy_err
+row_check(const struct layout *l, const void *row, struct errctx *ec)
+{
+	const uint8_t *base = row;
+	const char *bad = l->check != NULL ? l->check(row) : NULL;
+
+	for (size_t i = 0; i < l->n && bad == NULL; i++) {
+		const struct field *f = &l->fields[i];
+		size_t n = field_count(f, base);
+
+		bad = f->many > 0 && n > f->many ? f->name : NULL;
+		for (size_t j = 0; j < n && bad == NULL; j++) {
+			bad = element_ok(f, base + f->offset + j * f->size)
+			    ? NULL
+			    : f->name;
+		}
+	}
+	return bad == NULL ? JY_OK
+			   : err_set(ec, JY_EINVAL, "%s is out of range", bad);
+}
+
+static size_t
+row_encode(const struct layout *l, const void *row, uint8_t out[ROW_MAX])
+{
+	const uint8_t *base = row;
+	struct writer w;
+
+	writer_init(&w, out, ROW_MAX);
+	writer_u8(&w, ROW_VERSION);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct field *f = &l->fields[i];
+		size_t n = field_count(f, base);
+
+		if (f->many > 0) {
+			jy_assert(n <= f->many);
+			writer_u8(&w, (uint8_t)n);
+		}
+		for (size_t j = 0; j < n; j++) {
+			element_encode(&w, f, base + f->offset + j * f->size);
+		}
+	}
+	jy_assert(writer_ok(&w));
+	return w.len;
+}
+
+static enum jy_err
+text_decode(
+    struct reader *r, const struct field *f, uint8_t *at, struct errctx *ec)
+{
+	size_t len = reader_u8(r);
+
+	if (len >= f->size) {
+		return err_set(
+		    ec, JY_ECORRUPT, "%s is too long: %zu", f->name, len);
+	}
+	reader_copy(r, at, len);
+	if (!r->failed && memchr(at, '\0', len) != NULL) {
+		return err_set(ec, JY_ECORRUPT, "%s holds a NUL", f->name);
+	}
+	return JY_OK;
+}
+
+static enum jy_err
+element_decode(
+    struct reader *r, const struct field *f, uint8_t *at, struct errctx *ec)
+{
+	uint64_t v;
+
+	switch (f->kind) {
+	case FIELD_UINT:
+		v = reader_be(r, f->wire);
+		if (v > f->max) {
+			return err_set(ec, JY_ECORRUPT,
+			    "%s is out of range: %llu", f->name,
+			    (unsigned long long)v);
+		}
+		uint_save(at, f->size, v);
+		break;
+	case FIELD_TEXT:
+		return text_decode(r, f, at, ec);
+	case FIELD_BYTES:
+		reader_copy(r, at, f->size);
+		break;
+	}
+	return JY_OK;
+}
+
+static enum jy_err
+field_decode(
+    struct reader *r, const struct field *f, uint8_t *base, struct errctx *ec)
+{
+	enum jy_err err = JY_OK;
+	size_t n = 1;
+
+	if (f->many > 0) {
+		n = reader_u8(r);
+		if (n > f->many) {
+			return err_set(
+			    ec, JY_ECORRUPT, "too many %s: %zu", f->name, n);
+		}
+		base[f->count_offset] = (uint8_t)n;
+	}
+	for (size_t j = 0; j < n && err == JY_OK; j++) {
+		err = element_decode(r, f, base + f->offset + j * f->size, ec);
+	}
+	return err;
+}
+
+/* Decode into scratch, a zeroed struct of the layout's kind. */
+static enum jy_err
+row_decode(const struct layout *l, const uint8_t *p, size_t len, void *scratch,
+    struct errctx *ec)
+{
+	enum jy_err err = JY_OK;
+	const char *bad;
+	struct reader r;
+	unsigned version;
+
+	memset(scratch, 0, l->row_size);
+	reader_init(&r, p, len);
+	version = reader_u8(&r);
+	if (len > 0 && version != ROW_VERSION) {
+		return err_set(
+		    ec, JY_ECORRUPT, "row version %u is not known", version);
+	}
+	for (size_t i = 0; i < l->n && err == JY_OK && !r.failed; i++) {
+		err = field_decode(&r, &l->fields[i], scratch, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	if (r.failed) {
+		return err_set(ec, JY_ECORRUPT, "row is too short: %zu", len);
+	}
+	if (!reader_done(&r)) {
+		return err_set(ec, JY_ECORRUPT,
+		    "row is too long: %zu octets are left over", r.left);
+	}
+	bad = l->check != NULL ? l->check(scratch) : NULL;
+	if (bad != NULL) {
+		return err_set(ec, JY_ECORRUPT, "%s is out of range", bad);
+	}
+	return JY_OK;
+}
+
+/* The typed functions of each kind; a failed decode leaves *row alone. */
+#define ROW_CODEC(kind) \
+	enum jy_err row_check_##kind( \
+	    const struct kind##_row *row, struct errctx *ec) \
+	{ \
+		return row_check(&kind##_layout, row, ec); \
+	} \
+	size_t row_encode_##kind( \
+	    const struct kind##_row *row, uint8_t out[ROW_MAX]) \
+	{ \
+		return row_encode(&kind##_layout, row, out); \
+	} \
+	enum jy_err row_decode_##kind(const uint8_t *p, size_t len, \
+	    struct kind##_row *row, struct errctx *ec) \
+	{ \
+		struct kind##_row scratch; \
+		enum jy_err err; \
+\
+		err = row_decode(&kind##_layout, p, len, &scratch, ec); \
+		if (err == JY_OK) { \
+			*row = scratch; \
+		} \
+		return err; \
+	}
+
+ROW_CODEC(device)
+ROW_CODEC(nonce)
+ROW_CODEC(session)
+ROW_CODEC(kek)
+ROW_CODEC(peer)
+ROW_CODEC(refusal)

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * joinery-worker: the one process that logs in to the token.  Started by
+ * joineryd with a corridor, or by joineryctl to look at a token or prepare
+ * one.
+ */
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+#include "src/base/log.h"
+#include "src/base/secret.h"
+#include "src/worker/pool.h"
+
+#define META_TOKEN "token" /* the canary's answer, in the store */
+#define REFUSAL_FLUSH_MS 1000
+
+static enum worker_status
+status_of(enum jy_err err)
+{
+	switch ((int)err) {
+	case JY_OK:
+		return WORKER_DRAINED;
+	case JY_EPIN:
+		return WORKER_PIN_REFUSED;
+	case JY_ECONFIG:
+		return WORKER_CONFIG;
+	case JY_EMECH:
+	case JY_EPOLICY:
+	case JY_ENOKEY:
+		return WORKER_TOKEN_UNFIT;
+	default:
+		return WORKER_UNAVAILABLE;
+	}
+}
+
+static struct hsm_config
+token_config(const struct conf *conf)
+{
+	return (struct hsm_config){
+		.uri = conf->token_uri,
+		.init_args = conf->token_init_args,
+		.sessions = (unsigned)conf->sessions,
+		.cache = (unsigned)conf->key_cache,
+		.require = (const char *const *)conf->token_require.items,
+		.require_count = conf->token_require.count,
+	};
+}
+
+/*
+ * The database belongs to one token: with another, or a copy from which keys
+ * are missing, devices would look as if they had none.
+ */
+static enum jy_err
+check_identity(struct store *store, const struct hsm *hsm, struct errctx *ec)
+{
+	uint8_t mine[HSM_IDENTITY_LEN], stored[STORE_META_MAX];
+	enum jy_err err;
+	size_t len;
+
+	hsm_identity(hsm, mine);
+	err = store_meta_get(store, META_TOKEN, stored, &len, ec);
+	if (err == JY_ENOTFOUND) {
+		err_clear(ec);
+		return store_meta_put(
+		    store, META_TOKEN, mine, sizeof(mine), ec);
+	}
+	if (err == JY_OK &&
+	    (len != sizeof(mine) || memcmp(stored, mine, len) != 0)) {
+		return err_set(ec, JY_EPOLICY,
+		    "the store belongs to another token; name the right one "
+		    "in token-uri, or use a store of its own");
+	}
+	return err;
+}
+
+static enum jy_err
+open_store(const struct conf *conf, struct store **out, struct errctx *ec)
+{
+	const struct store_config config = {
+		.backend = "lmdb",
+		.path = conf->store,
+		.map_max = (size_t)conf->store_max_mib * 1024U * 1024U,
+		.refusal_flush_ms = REFUSAL_FLUSH_MS,
+	};
+
+	return store_open(&config, out, ec);
+}
+
+static enum app_s_key_mode
+app_s_key_mode(const char *text)
+{
+	if (strcmp(text, "yes") == 0) {
+		return APP_S_KEY_YES;
+	}
+	return strcmp(text, "no") == 0 ? APP_S_KEY_NO : APP_S_KEY_AUTO;
+}
+
+/* Open token and store; on failure what is open is the caller's to close. */
+static enum jy_err
+open_all(const struct conf *conf, struct join_env *env,
+    struct hsm_report *report, struct errctx *ec)
+{
+	struct hsm_config token = token_config(conf);
+	enum jy_err err;
+
+	env->sys = &sys_real;
+	env->app_s_key = app_s_key_mode(conf->app_s_key);
+	env->session_keep = (unsigned)conf->session_keep;
+	env->session_lifetime_s = (uint32_t)conf->session_lifetime_s;
+	err = hsm_open(&token, &env->hsm, report, ec);
+	if (err == JY_EMECH || err == JY_EPOLICY || err == JY_ENOKEY) {
+		hsm_report_print(report, stderr, false);
+	}
+	if (err == JY_OK) {
+		err = open_store(conf, &env->store, ec);
+	}
+	if (err == JY_OK) {
+		err = check_identity(env->store, env->hsm, ec);
+	}
+	return err;
+}
+
+static enum jy_err
+say_hello(const struct hsm_report *report, struct errctx *ec)
+{
+	Joinery__Corridor__Reply reply = JOINERY__CORRIDOR__REPLY__INIT;
+	Joinery__Corridor__Hello hello = JOINERY__CORRIDOR__HELLO__INIT;
+	uint8_t buf[FRAME_HEAD_LEN + 512];
+	char token[64];
+	size_t len;
+
+	(void)snprintf(
+	    token, sizeof(token), "%s (%s)", report->token, report->serial);
+	hello.token = token;
+	hello.profile = (char[]){ "strict" };
+	reply.seq = 0;
+	reply.hello = &hello;
+	len = joinery__corridor__reply__get_packed_size(&reply);
+	jy_assert(len <= sizeof(buf) - FRAME_HEAD_LEN);
+	frame_head_put(buf, len);
+	(void)joinery__corridor__reply__pack(&reply, buf + FRAME_HEAD_LEN);
+	return frame_write_all(
+	    WORKER_FD_CORRIDOR, buf, FRAME_HEAD_LEN + len, ec);
+}
+
+/* Read the corridor until the front closes it or the pool has stopped. */
+static void
+read_corridor(struct pool *pool)
+{
+	struct frame_stream *fs =
+	    frame_stream_new(WORKER_FD_CORRIDOR, FRAME_CORRIDOR_MAX);
+	struct errctx ec = ERRCTX_INIT;
+	const uint8_t *frame;
+	enum jy_err err;
+	size_t len;
+
+	while ((err = frame_stream_next(fs, &frame, &len, &ec)) == JY_OK) {
+		pool_submit(pool, frame, len);
+	}
+	if (err != JY_ENOTFOUND) {
+		log_error("worker", "corridor broke", "error=\"%s\"",
+		    err_detail(&ec, err));
+	}
+	frame_stream_free(fs);
+}
+
+static enum jy_err
+serve(struct work_ctx *ctx, const struct hsm_report *report,
+    enum worker_status *status, struct errctx *ec)
+{
+	struct pool *pool;
+	enum jy_err err;
+
+	err = pool_new(
+	    ctx, WORKER_FD_CORRIDOR, (unsigned)ctx->conf->sessions, &pool, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	err = say_hello(report, ec);
+	if (err == JY_OK) {
+		read_corridor(pool);
+	}
+	*status = pool_free(pool);
+	return err;
+}
+
+/*
+ * The end of the corridor ends a worker, in order; a terminal or a service
+ * manager that signals the whole group must not come before it.  If the front
+ * dies, nobody is left to wait for.
+ */
+static void
+ignore_signals(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM };
+
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
+		(void)signal(ignored[i], SIG_IGN);
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Under joineryd: descriptors 3, 4, 5. */
+static enum worker_status
+run_worker(void)
+{
+	enum worker_status status = WORKER_DRAINED;
+	enum log_level level = LOG_LEVEL_INFO;
+	struct errctx ec = ERRCTX_INIT;
+	struct hsm_report report = { 0 };
+	struct work_ctx ctx = { 0 };
+	struct conf *conf = NULL;
+	enum jy_err err;
+
+	ignore_signals();
+	err = conf_load("/proc/self/fd/4", &conf, &ec);
+	if (err != JY_OK) {
+		goto out;
+	}
+	if (log_level_parse(conf->log_level, &level)) {
+		log_init("joinery-worker", level);
+	}
+	ctx.conf = conf;
+	ctx.counters = mmap(NULL, sizeof(*ctx.counters), PROT_READ | PROT_WRITE,
+	    MAP_SHARED, WORKER_FD_COUNTERS, 0);
+	if (ctx.counters == MAP_FAILED) {
+		err = err_set(&ec, JY_EIO, "map the counters");
+		goto out;
+	}
+	err = open_all(conf, &ctx.env, &report, &ec);
+	if (err == JY_OK) {
+		err = serve(&ctx, &report, &status, &ec);
+	}
+out:
+	if (err != JY_OK) {
+		log_error("worker", "cannot work", "code=%s error=\"%s\"",
+		    err_name(err), err_detail(&ec, err));
+		status = status_of(err);
+	}
+	store_close(ctx.env.store);
+	hsm_close(ctx.env.hsm);
+	conf_free(conf);
+	return status;
+}
+
+struct options {
+	const char *config;
+	const char *so_pin_source;
+	bool create;
+	bool json;
+};
+
+/* Print what the token can do; exit status says whether it is enough. */
+static enum worker_status
+run_doctor(const struct options *o)
+{
+	struct hsm_report report = { 0 };
+	struct errctx ec = ERRCTX_INIT;
+	struct hsm_config token;
+	struct hsm *hsm = NULL;
+	struct conf *conf = NULL;
+	enum jy_err err;
+
+	err = conf_load(o->config, &conf, &ec);
+	if (err == JY_OK) {
+		token = token_config(conf);
+		err = hsm_open(&token, &hsm, &report, &ec);
+		hsm_report_print(&report, stdout, o->json);
+	}
+	if (err != JY_OK) {
+		(void)fprintf(
+		    stderr, "joinery-worker: %s\n", err_detail(&ec, err));
+	}
+	hsm_close(hsm);
+	conf_free(conf);
+	return status_of(err);
+}
+
+static enum worker_status
+run_token_init(const struct options *o)
+{
+	struct hsm_setup setup = {
+		.create = o->create,
+		.so_pin_source = o->so_pin_source,
+	};
+	struct errctx ec = ERRCTX_INIT;
+	struct hsm_config token;
+	struct conf *conf = NULL;
+	bool created = false;
+	enum jy_err err;
+
+	err = conf_load(o->config, &conf, &ec);
+	if (err == JY_OK) {
+		token = token_config(conf);
+		setup.config = &token;
+		err = hsm_setup(&setup, &created, &ec);
+	}
+	if (err != JY_OK) {
+		(void)fprintf(
+		    stderr, "joinery-worker: %s\n", err_detail(&ec, err));
+	} else if (o->json) {
+		(void)printf("{\"import_key_created\": %s}\n",
+		    created ? "true" : "false");
+	} else {
+		(void)printf("token is ready; import key %s\n",
+		    created ? "created" : "was there");
+	}
+	conf_free(conf);
+	return status_of(err);
+}
+
+static int
+usage(void)
+{
+	(void)fprintf(stderr,
+	    "usage: joinery-worker doctor --config FILE [--json]\n"
+	    "       joinery-worker token-init --config FILE [--create "
+	    "--so-pin-source SOURCE] [--json]\n"
+	    "Without a verb it is started by joineryd.\n");
+	return 64;
+}
+
+static int
+run_verb(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "create", no_argument, NULL, 'n' },
+		{ "so-pin-source", required_argument, NULL, 's' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct options o = { 0 };
+	const char *verb;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o.config = optarg;
+			break;
+		case 'n':
+			o.create = true;
+			break;
+		case 's':
+			o.so_pin_source = optarg;
+			break;
+		case 'j':
+			o.json = true;
+			break;
+		default:
+			return usage();
+		}
+	}
+	verb = argc - optind == 1 ? argv[optind] : "";
+	if (o.config == NULL) {
+		return usage();
+	}
+	if (strcmp(verb, "doctor") == 0) {
+		return (int)run_doctor(&o);
+	}
+	if (strcmp(verb, "token-init") == 0) {
+		return (int)run_token_init(&o);
+	}
+	return usage();
+}
+
+int
+main(int argc, char **argv)
+{
+	struct errctx ec = ERRCTX_INIT;
+	enum jy_err err;
+
+	log_init("joinery-worker", LOG_LEVEL_INFO);
+	err = secret_harden_process(&ec);
+	if (err != JY_OK) {
+		log_error("worker", "cannot harden the process", "error=\"%s\"",
+		    err_detail(&ec, err));
+		return WORKER_CONFIG;
+	}
+	return argc > 1 ? run_verb(argc, argv) : (int)run_worker();
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request on its way through a token thread: from the envelope off the
+ * corridor to the reply onto it.
+ */
+#ifndef JY_WORKER_WORK_H
+#define JY_WORKER_WORK_H
+
+#include "proto/corridor.pb-c.h"
+#include "proto/counters.h"
+#include "src/conf/conf.h"
+#include "src/worker/calls.h"
+
+/* What every request works with. */
+struct work_ctx {
+	struct join_env env;
+	const struct conf *conf;
+	struct counters *counters;
+};
+
+struct work {
+	Joinery__Corridor__Envelope *envelope;
+	Joinery__V1__Request *request;
+	const struct call_def *def; /* NULL: no such call */
+	struct asker asker;
+	struct arena arena;
+	Joinery__V1__Response response;
+	struct join join; /* if def->run is NULL */
+	bool joins;       /* join is ready to go down the line */
+	enum jy_err err;
+	struct errctx ec;
+};
+
+/* Replies of one batch, ready to be written. */
+struct work_replies {
+	uint8_t *buf; /* given to free() by whoever owns the struct */
+	size_t len;
+	size_t cap;
+};
+
+/*
+ * Take an envelope apart, find the asker, and answer the call, or, for a
+ * join, make w->join ready for join_run_batch.  frame is borrowed.  False
+ * when the frame is no envelope: the front is broken.
+ */
+bool work_begin(struct work *w, const struct work_ctx *ctx,
+    struct hsm_session *s, const uint8_t *frame, size_t len) JY_CHECK;
+
+/* The same without a token: the answer will be TOKEN_UNAVAILABLE. */
+bool work_refuse(struct work *w, const uint8_t *frame, size_t len) JY_CHECK;
+
+/*
+ * Put the framed reply behind the others, count and log what happened, and
+ * give everything back.
+ */
+void work_end(
+    struct work *w, const struct work_ctx *ctx, struct work_replies *replies);
+
+#endif

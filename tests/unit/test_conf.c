@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration: defaults, every refusal with its line, round trip. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sys/mman.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/conf/admin.h"
+#include "src/conf/conf.h"
+
+#define TOKEN "token-uri = 'pkcs11:token=t'\n"
+
+/* Load a text as a worker does: from a memfd, through its descriptor. */
+static enum jy_err
+load(const char *text, struct conf **out, struct errctx *ec)
+{
+	int fd = memfd_create("joinery.conf", 0);
+	enum jy_err err;
+	char path[32];
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	(void)snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+	err = conf_load(path, out, ec);
+	(void)close(fd);
+	return err;
+}
+
+static struct conf *
+load_ok(const char *text)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct conf *conf = NULL;
+
+	if (load(text, &conf, &ec) != JY_OK) {
+		fail_msg("%s", ec.text);
+	}
+	return conf;
+}
+
+static void
+test_defaults(void **state)
+{
+	struct conf *conf = load_ok(TOKEN);
+
+	(void)state;
+	assert_string_equal(conf->socket, "/run/joinery/joinery.sock");
+	assert_int_equal(conf->socket_mode, 0660);
+	assert_string_equal(conf->token_uri, "pkcs11:token=t");
+	assert_int_equal(conf->admin_uids.count, 0);
+	assert_int_equal(conf->worker_queue, 1024);
+	assert_string_equal(conf->app_s_key, "auto");
+	conf_free(conf);
+	conf_free(NULL);
+}
+
+static void
+test_values(void **state)
+{
+	struct conf *conf = load_ok("# a comment\n" TOKEN "socket = ''\n"
+				    "tls-listen = '[::1]:8443'\n"
+				    "tls-certificate = a.pem\n"
+				    "tls-key = b.pem\n"
+				    "tls-client-ca = c.pem\n"
+				    "socket-mode = 0600\n"
+				    "session-lifetime = 4294967295\n"
+				    "admin-uids = {'1000', '1001'}\n"
+				    "app-s-key = no\n");
+
+	(void)state;
+	assert_int_equal(conf->socket_mode, 0600);
+	assert_int_equal(conf->session_lifetime_s, 4294967295);
+	assert_int_equal(conf->admin_uids.count, 2);
+	assert_string_equal(conf->admin_uids.items[1], "1001");
+	assert_string_equal(conf->tls_listen, "[::1]:8443");
+	assert_string_equal(conf->app_s_key, "no");
+	conf_free(conf);
+}
+
+static void
+test_refusals(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *line; /* ":N:" or, without a line, ": " */
+		const char *says;
+	} cases[] = {
+		{ TOKEN "\nsocket = 'a\n", ":", "" },
+		{ TOKEN "nonsense = 1\n", ":2: ", "no such option" },
+		{ TOKEN "sessions = many\n", ":2: ", "sessions" },
+		{ TOKEN "sessions = 0\n", ":2: ", "not within 1 to 256" },
+		{ TOKEN "\nsessions = 257\n", ":3: ", "not within 1 to 256" },
+		{ TOKEN "sessions = 99999999999999999999\n",
+		    ":2: ", "sessions" },
+		{ TOKEN "socket-mode = 01000\n", ":2: ", "socket-mode" },
+		{ TOKEN "sessions = 1\nsessions = 2\n",
+		    ":3: ", "already set in line 2" },
+		{ TOKEN "sessions 1\n", ":2: ", "" },
+		{ "sessions = 1\n", ": token-uri: ", "name the token" },
+		{ "\ntoken-uri = 'softhsm'\n", ":2: ", "begin with pkcs11:" },
+		{ "token-uri = 'pkcs11:token=t?pin-value=1234'\n",
+		    ":1: ", "pin-source" },
+		{ "token-uri = 'pkcs11:token=t?module-name=m&PIN-Value=1'\n",
+		    ":1: ", "pin-source" },
+		{ TOKEN "socket = ''\n", ":2: ", "nobody can ask" },
+		{ TOKEN "tls-listen = 'here'\n", ":2: ", "address:port" },
+		{ TOKEN "tls-listen = ':'\n", ":2: ", "address:port" },
+		{ TOKEN "tls-listen = '1.2.3.4:'\n", ":2: ", "address:port" },
+		{ TOKEN "tls-listen = '1.2.3.4:70000'\n", ":2: ", "65535" },
+		{ TOKEN "tls-listen = '1.2.3.4:80x'\n", ":2: ", "65535" },
+		{ TOKEN "tls-listen = '::1:443'\n",
+		    ": tls-certificate: ", "tls-listen needs it" },
+		{ TOKEN "tls-listen = '::1:443'\ntls-certificate = a\n"
+			"tls-key = b\n",
+		    ": tls-client-ca: ", "tls-listen needs it" },
+		{ TOKEN "\n\ntls-key = b\n", ":4: ", "without tls-listen" },
+		{ TOKEN "admin-uids = {'0', 'root'}\n",
+		    ":2: ", "'root' is not a user id" },
+		{ TOKEN "admin-uids = {'-1'}\n", ":2: ", "not a user id" },
+		{ TOKEN "admin-uids = {'4294967295'}\n",
+		    ":2: ", "not a user id" },
+		{ TOKEN "log-level = loud\n", ":2: ", "'loud' is none of" },
+		{ TOKEN "app-s-key = maybe\n", ":2: ", "yes, no, auto" },
+		{ TOKEN "store = ''\n", ":2: ", "name a directory" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct errctx ec = ERRCTX_INIT;
+		struct conf *conf = NULL;
+
+		assert_int_equal(load(cases[i].text, &conf, &ec), JY_ECONFIG);
+		assert_null(conf);
+		if (strncmp(ec.text, "/dev/fd/", 8) != 0 ||
+		    strstr(ec.text, cases[i].line) == NULL ||
+		    strstr(ec.text, cases[i].says) == NULL) {
+			fail_msg("%s -> %s", cases[i].text, ec.text);
+		}
+	}
+}
+
+static void
+test_files(void **state)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct conf *conf = NULL;
+
+	(void)state;
+	assert_int_equal(
+	    conf_load("/nonexistent/joinery.conf", &conf, &ec), JY_ECONFIG);
+	assert_non_null(strstr(ec.text, "No such file"));
+	ec = (struct errctx)ERRCTX_INIT;
+	assert_int_equal(conf_load("/", &conf, &ec), JY_ECONFIG);
+	assert_non_null(strstr(ec.text, "is a directory"));
+	assert_int_equal(conf_load("/", &conf, NULL), JY_ECONFIG);
+	assert_null(conf);
+}
+
+static char *
+printed(const struct conf *conf)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	conf_print(conf, out);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void
+test_round_trip(void **state)
+{
+	static const char odd[] = "a\"b'c\\d\\n${HOME}#e/*f*/\\\\ \xc3\xa9";
+	struct conf *conf =
+	    load_ok(TOKEN "workers = 3\nsocket-mode = 0640\n"
+			  "token-require = {'a', 'b \\'c\\' \\\\', ''}\n");
+	struct conf *again;
+	char *first, *second;
+
+	(void)state;
+	free(conf->store);
+	conf->store = strdup(odd);
+	first = printed(conf);
+	again = load_ok(first);
+	second = printed(again);
+	assert_string_equal(first, second);
+	assert_string_equal(again->store, odd);
+	assert_int_equal(again->socket_mode, 0640);
+	assert_int_equal(again->token_require.count, 3);
+	assert_string_equal(again->token_require.items[1], "b 'c' \\");
+	assert_string_equal(again->token_require.items[2], "");
+	assert_non_null(strstr(first, "socket-mode = 0640\n"));
+	free(first);
+	free(second);
+	conf_free(conf);
+	conf_free(again);
+}
+
+static void
+test_admins(void **state)
+{
+	struct conf *conf = load_ok(TOKEN "admin-uids = {'4000'}\n");
+
+	(void)state;
+	assert_true(conf_uid_is_admin(conf, 0));
+	assert_true(conf_uid_is_admin(conf, (uint32_t)geteuid()));
+	assert_true(conf_uid_is_admin(conf, 4000));
+	assert_false(conf_uid_is_admin(conf, 4001));
+	conf_free(conf);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_admins),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The join line, session retrieval and the registry, with a real token
+ * (SoftHSM) and the in-memory store.  Answers are checked by the software
+ * path of joinery-sim, which shares no code with what is tested.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/join/join.h"
+#include "src/join/keys.h"
+#include "src/join/registry.h"
+#include "tools/seal.h"
+#include "tools/sim_spec.h"
+
+#define NET_ID 0x600013U
+#define OTHER_NET_ID 0x000102U
+
+static uint64_t now_ms = 1760000000000;
+
+static uint64_t
+test_now(void)
+{
+	return now_ms;
+}
+
+static void
+test_random(void *out, size_t len)
+{
+	sys_real.random(out, len);
+}
+
+static const struct sys test_sys = { test_now, test_random };
+
+static struct {
+	char dir[64];
+	struct hsm *hsm;
+	struct join_env env;
+	struct sim_crypto *crypto;
+	struct secret *ns_kek;
+	struct secret *as_kek;
+	struct peer_row ns;
+	struct peer_row as;
+	uint8_t import_der[HSM_PUBLIC_KEY_MAX];
+	size_t import_der_len;
+	struct device_id next_device; /* a fresh one for each test */
+} t;
+
+/* ---- set-up ---- */
+
+static void
+write_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", t.dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void
+open_token(void)
+{
+	char path[128], text[256], uri[512], so_pin[128];
+	struct hsm_config config = { .sessions = 1, .cache = 64 };
+	struct hsm_setup setup = { .config = &config, .create = true };
+	struct hsm_report report = { 0 };
+	struct errctx ec = ERRCTX_INIT;
+	uint8_t fingerprint[HSM_FINGERPRINT_LEN];
+	bool created;
+
+	(void)snprintf(t.dir, sizeof(t.dir), "/tmp/test_join.XXXXXX");
+	assert_non_null(mkdtemp(t.dir));
+	(void)snprintf(path, sizeof(path), "%s/tokens", t.dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(text, sizeof(text),
+	    "directories.tokendir = %s/tokens\nlog.level = ERROR\n", t.dir);
+	write_file("softhsm2.conf", text);
+	write_file("pin", "0123456789\n");
+	write_file("so-pin", "9876543210\n");
+	(void)snprintf(path, sizeof(path), "%s/softhsm2.conf", t.dir);
+	assert_int_equal(setenv("SOFTHSM2_CONF", path, 1), 0);
+	(void)snprintf(uri, sizeof(uri),
+	    "pkcs11:token=joins?module-path=/usr/lib/" JY_MULTIARCH
+	    "/softhsm/libsofthsm2.so&pin-source=file:%s/pin",
+	    t.dir);
+	(void)snprintf(so_pin, sizeof(so_pin), "file:%s/so-pin", t.dir);
+	config.uri = uri;
+	config.init_args = "";
+	setup.so_pin_source = so_pin;
+	if (hsm_setup(&setup, &created, &ec) != JY_OK ||
+	    hsm_open(&config, &t.hsm, &report, &ec) != JY_OK) {
+		fail_msg("%s", ec.text);
+	}
+	assert_int_equal(hsm_import_key(t.hsm, t.import_der, &t.import_der_len,
+			     fingerprint, &ec),
+	    JY_OK);
+}
+
+static struct secret *
+random_secret(size_t len)
+{
+	struct secret *s;
+
+	assert_int_equal(secret_new(len, &s, NULL), JY_OK);
+	sys_real.random(secret_data(s), len);
+	secret_set_len(s, len);
+	return s;
+}
+
+/* Seal as an admin's tool does; out borrows from sealed. */
+static void
+seal(
+    const struct secret *key, struct sealed_key *sealed, struct hsm_sealed *out)
+{
+	struct errctx ec = ERRCTX_INIT;
+
+	assert_int_equal(
+	    seal_key(t.import_der, t.import_der_len, key, sealed, &ec), JY_OK);
+	*out = (struct hsm_sealed){
+		.import_key = sealed->import_key,
+		.transport_key = sealed->transport_key,
+		.transport_key_len = sealed->transport_key_len,
+		.wrapped_key = sealed->wrapped_key,
+		.wrapped_key_len = sealed->wrapped_key_len,
+		.kcv = sealed->check_value,
+	};
+}
+
+static void
+import_kek(const char *label, const struct secret *kek)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct sealed_key sealed;
+	struct hsm_sealed in;
+	struct kek_row row;
+
+	seal(kek, &sealed, &in);
+	if (registry_kek_import(&t.env, label, &in, &row, &ec) != JY_OK) {
+		fail_msg("%s", ec.text);
+	}
+	assert_int_equal(row.bits, secret_len(kek) * 8);
+	assert_memory_equal(row.kcv, sealed.check_value, 4);
+}
+
+static struct peer_row
+make_peer(const char *name, enum peer_role role, uint32_t uid, const char *kek)
+{
+	struct peer_row p = { .role = role, .has_uid = true, .uid = uid };
+
+	(void)snprintf(p.name, sizeof(p.name), "%s", name);
+	(void)snprintf(p.kek, sizeof(p.kek), "%s", kek);
+	if (role == PEER_NS) {
+		p.net_id_count = 1;
+		p.net_ids[0] = NET_ID;
+	} else {
+		p.as_id_count = 1;
+		(void)snprintf(p.as_ids[0], sizeof(p.as_ids[0]), "as.%s", name);
+	}
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_OK);
+	return p;
+}
+
+static int
+set_up(void **state)
+{
+	const struct store_config config = { .backend = "memory" };
+
+	(void)state;
+	open_token();
+	t.env.hsm = t.hsm;
+	t.env.sys = &test_sys;
+	t.env.app_s_key = APP_S_KEY_AUTO;
+	t.env.session_keep = 3;
+	assert_int_equal(store_open(&config, &t.env.store, NULL), JY_OK);
+	assert_int_equal(sim_crypto_new(&t.crypto, NULL), JY_OK);
+	t.ns_kek = random_secret(32);
+	t.as_kek = random_secret(16);
+	import_kek("ns-kek", t.ns_kek);
+	import_kek("as-kek", t.as_kek);
+	t.ns = make_peer("ns", PEER_NS, 2001, "ns-kek");
+	t.as = make_peer("as", PEER_AS, 2002, "as-kek");
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	char command[128];
+
+	(void)state;
+	store_close(t.env.store);
+	hsm_close(t.hsm);
+	sim_crypto_free(t.crypto);
+	secret_free(t.ns_kek);
+	secret_free(t.as_kek);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", t.dir);
+	return system(command);
+}
+
+/* ---- devices and their joins ---- */
+
+/* A device with the keys that roots says, and what registered says beside. */
+static struct device_row
+add_device(struct sim_roots *roots, const struct device_row *registered)
+{
+	struct device_row row = *registered;
+	struct sealed_key sealed_nwk, sealed_app;
+	struct hsm_sealed nwk, app;
+	struct secret *key = random_secret(16);
+	struct errctx ec = ERRCTX_INIT;
+
+	/* EUIs that no reversal leaves as they are. */
+	t.next_device.dev_eui.be[0] = 0x70;
+	t.next_device.dev_eui.be[6] = 0x05;
+	t.next_device.dev_eui.be[7]++;
+	t.next_device.join_eui.be[0] = 0xA8;
+	t.next_device.join_eui.be[1] = 0x40;
+	row.id = t.next_device;
+	if (roots->has_nwk) {
+		sys_real.random(roots->nwk.b, 16);
+		memcpy(secret_data(key), roots->nwk.b, 16);
+		seal(key, &sealed_nwk, &nwk);
+	}
+	if (roots->has_app) {
+		sys_real.random(roots->app.b, 16);
+		memcpy(secret_data(key), roots->app.b, 16);
+		seal(key, &sealed_app, &app);
+	}
+	secret_free(key);
+	if (registry_device_set(&t.env, &row, roots->has_nwk ? &nwk : NULL,
+		roots->has_app ? &app : NULL, &ec) != JY_OK) {
+		fail_msg("%s", ec.text);
+	}
+	assert_int_equal(
+	    store_device_get(t.env.store, &row.id, &row, &ec), JY_OK);
+	return row;
+}
+
+static struct sim_join
+make_sim_join(const struct device_row *d, uint16_t dev_nonce, bool opt_neg)
+{
+	return (struct sim_join){
+		.join_eui = d->id.join_eui,
+		.dev_eui = d->id.dev_eui,
+		.type = SIM_JOIN_REQ_TYPE,
+		.counter = dev_nonce,
+		.accept = {
+			.net_id = NET_ID,
+			.dev_addr = 0x26011BDA,
+			.dl_settings = opt_neg ? 0x93 : 0x13,
+			.rx_delay = 5,
+		},
+	};
+}
+
+/* A join as the Network Server t.ns would ask for it. */
+static void
+prepare(struct join *j, const struct sim_roots *roots,
+    const struct sim_join *sim, enum lw_version version,
+    uint8_t phy[SIM_REQUEST_LEN])
+{
+	memset(j, 0, sizeof(*j));
+	sim_spec_request(t.crypto, roots, sim, phy);
+	j->env = &t.env;
+	j->peer = &t.ns;
+	j->in = (struct join_input){
+		.phy = phy,
+		.phy_len = SIM_REQUEST_LEN,
+		.mac_version = version,
+		.net_id = sim->accept.net_id,
+		.dev_addr = sim->accept.dev_addr,
+		.dl_settings = sim->accept.dl_settings,
+		.rx_delay = sim->accept.rx_delay,
+		.has_cf_list = sim->accept.has_cf_list,
+	};
+	memcpy(j->in.cf_list, sim->accept.cf_list, sizeof(j->in.cf_list));
+}
+
+static void
+run(struct join *j)
+{
+	struct join *batch[] = { j };
+	struct hsm_session *s = hsm_session_get(t.hsm);
+
+	join_run_batch(batch, 1, s);
+	hsm_session_put(t.hsm, s);
+}
+
+/* Prepare and run one join; returns its err. */
+static enum jy_err
+join_once(struct join *j, const struct sim_roots *roots,
+    const struct sim_join *sim, enum lw_version version)
+{
+	uint8_t phy[SIM_REQUEST_LEN];
+
+	prepare(j, roots, sim, version, phy);
+	run(j);
+	j->in.phy = NULL;
+	return j->err;
+}
+
+static void
+check_envelope(const struct key_envelope *e, const struct secret *kek,
+    const char *label, const struct sim_roots *roots,
+    const struct sim_join *sim, enum sim_key key)
+{
+	struct secret_block want AUTO_WIPE, got AUTO_WIPE;
+
+	assert_int_equal(e->len, 24);
+	assert_string_equal(e->kek_label, label);
+	assert_true(sim_crypto_unwrap(t.crypto, kek, e->key, &got));
+	sim_spec_session_key(t.crypto, roots, sim, key, &want);
+	assert_memory_equal(got.b, want.b, 16);
+}
+
+static void
+check_network_keys(const struct session_keys *k, const struct sim_roots *roots,
+    const struct sim_join *sim)
+{
+	if (!sim_spec_opt_neg(sim)) {
+		assert_false(k->opt_neg);
+		check_envelope(&k->f_nwk_s_int_key, t.ns_kek, "ns-kek", roots,
+		    sim, SIM_NWK_S_KEY);
+		assert_int_equal(k->s_nwk_s_int_key.len, 0);
+		assert_int_equal(k->nwk_s_enc_key.len, 0);
+		return;
+	}
+	assert_true(k->opt_neg);
+	check_envelope(&k->f_nwk_s_int_key, t.ns_kek, "ns-kek", roots, sim,
+	    SIM_F_NWK_S_INT_KEY);
+	check_envelope(&k->s_nwk_s_int_key, t.ns_kek, "ns-kek", roots, sim,
+	    SIM_S_NWK_S_INT_KEY);
+	check_envelope(&k->nwk_s_enc_key, t.ns_kek, "ns-kek", roots, sim,
+	    SIM_NWK_S_ENC_KEY);
+}
+
+/* Check an accepted join as the device and both servers would. */
+static void
+check_accepted(const struct join *j, const struct sim_roots *roots,
+    struct sim_join *sim, uint32_t join_nonce)
+{
+	struct sim_opened opened;
+
+	if (j->err != JY_OK) {
+		fail_msg("%s: %s", join_step_name(j->step), j->ec.text);
+	}
+	sim_spec_accept_open(
+	    t.crypto, roots, sim, j->out.phy, j->out.phy_len, &opened);
+	assert_int_equal(opened.mhdr, 0x20);
+	assert_memory_equal(opened.mic, opened.mic_expected, 4);
+	assert_int_equal(opened.fields.join_nonce, join_nonce);
+	sim->accept.join_nonce = join_nonce;
+	assert_int_equal(opened.fields.net_id, sim->accept.net_id);
+	assert_int_equal(opened.fields.dev_addr, sim->accept.dev_addr);
+	assert_int_equal(opened.fields.dl_settings, sim->accept.dl_settings);
+	assert_int_equal(opened.fields.rx_delay, sim->accept.rx_delay);
+	assert_int_equal(opened.fields.has_cf_list, sim->accept.has_cf_list);
+	assert_memory_equal(opened.fields.cf_list, sim->accept.cf_list, 16);
+	check_network_keys(&j->out.keys, roots, sim);
+	check_envelope(&j->out.keys.app_s_key, t.as_kek, "as-kek", roots, sim,
+	    SIM_APP_S_KEY);
+}
+
+static struct device_row
+for_as(enum lw_version version)
+{
+	struct device_row row = { .mac_version = version };
+
+	(void)snprintf(row.as_id, sizeof(row.as_id), "as.as");
+	return row;
+}
+
+static uint32_t
+stored_join_nonce(const struct device_row *d)
+{
+	struct nonce_row row;
+	size_t used;
+
+	assert_int_equal(
+	    store_nonces_get(t.env.store, &d->id, &row, &used, NULL), JY_OK);
+	return row.join_nonce;
+}
+
+/* Refused with err at step, and nothing has changed. */
+static void
+check_refused(const struct join *j, const struct device_row *d, enum jy_err err,
+    enum join_step_id step)
+{
+	assert_string_equal(err_name(j->err), err_name(err));
+	assert_int_equal(j->step, step);
+	assert_true(j->ec.text[0] != '\0');
+	if (d != NULL) {
+		assert_int_equal(
+		    stored_join_nonce(d), j->view.nonces.join_nonce);
+	}
+}
+
+/* ---- tests: every version ---- */
+
+static void
+test_versions(void **state)
+{
+	static const struct {
+		enum lw_version version;
+		bool nwk, app, opt_neg, cf_list;
+	} cases[] = {
+		{ LW_VERSION_1_0_0, false, true, false, false },
+		{ LW_VERSION_1_0_1, false, true, false, true },
+		{ LW_VERSION_1_0_2, false, true, false, false },
+		{ LW_VERSION_1_0_3, false, true, false, true },
+		{ LW_VERSION_1_0_3, true, false, false, false },
+		{ LW_VERSION_1_0_4, false, true, false, true },
+		{ LW_VERSION_1_0_4, true, true, false, false },
+		{ LW_VERSION_1_1_0, true, true, true, false },
+		{ LW_VERSION_1_1_0, true, true, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct sim_roots roots = {
+			.has_nwk = cases[i].nwk,
+			.has_app = cases[i].app,
+		};
+		struct device_row as = for_as(cases[i].version);
+		struct device_row d = add_device(&roots, &as);
+
+		for (uint16_t k = 0; k < 3; k++) {
+			struct sim_join sim = make_sim_join(
+			    &d, (uint16_t)(0xFF + k), cases[i].opt_neg);
+			struct join j;
+
+			sim.accept.has_cf_list = cases[i].cf_list;
+			if (cases[i].cf_list) {
+				for (uint8_t b = 0; b < 16; b++) {
+					sim.accept.cf_list[b] =
+					    (uint8_t)(b * 17 + 1);
+				}
+			}
+			(void)join_once(&j, &roots, &sim, cases[i].version);
+			check_accepted(&j, &roots, &sim, k + 1U);
+		}
+	}
+}
+
+/* A 1.1 device under a 1.0 Network Server: 1.0 formulas with NwkKey. */
+static void
+test_1_1_device_opt_neg_0(void **state)
+{
+	struct sim_roots roots = { .has_nwk = true, .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_1_0);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 7, false);
+	struct join j;
+
+	(void)state;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 1);
+	/* Its DevNonce counts, whatever the Network Server speaks. */
+	sim = make_sim_join(&d, 6, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, &d, JY_EREPLAY, JOIN_STEP_nonce);
+}
+
+static void
+test_v10_root_app_key(void **state)
+{
+	struct sim_roots roots = {
+		.has_nwk = true,
+		.has_app = true,
+		.v10_is_app = true,
+	};
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d;
+	struct sim_join sim;
+	struct join j;
+
+	(void)state;
+	as.v10_root_is_app_key = true;
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 7, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 1);
+}
+
+/* ---- tests: refusals, each at its step, each without a trace ---- */
+
+static void
+test_refused_parse(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	uint8_t phy[SIM_REQUEST_LEN + 1] = { 0 };
+	struct join j;
+
+	(void)state;
+	for (size_t len = 0; len <= SIM_REQUEST_LEN + 1; len++) {
+		if (len == SIM_REQUEST_LEN) {
+			continue;
+		}
+		prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+		j.in.phy_len = len;
+		run(&j);
+		check_refused(&j, NULL, JY_EFRAMESIZE, JOIN_STEP_parse);
+	}
+	for (unsigned mhdr = 1; mhdr < 256; mhdr++) {
+		if (mhdr >> 5 == 0 && (mhdr & 3) == 0) {
+			continue; /* RFU bits alone are the MIC's business */
+		}
+		prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+		phy[0] = (uint8_t)mhdr;
+		run(&j);
+		check_refused(&j, NULL, JY_EINVAL, JOIN_STEP_parse);
+	}
+	prepare(&j, &roots, &sim, LW_VERSION_NONE, phy);
+	run(&j);
+	check_refused(&j, NULL, JY_EINVAL, JOIN_STEP_parse);
+}
+
+static void
+test_refused_device(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	struct join j;
+
+	(void)state;
+	sim.join_eui.be[7] ^= 1; /* the pair is the device */
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, NULL, JY_EDEVICE, JOIN_STEP_device);
+}
+
+static void
+test_refused_access(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	uint8_t phy[SIM_REQUEST_LEN];
+	struct join j;
+
+	(void)state;
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+	j.peer = &t.as; /* not a Network Server */
+	run(&j);
+	check_refused(&j, &d, JY_EACCESS, JOIN_STEP_access);
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+	j.in.net_id = OTHER_NET_ID; /* not the peer's */
+	run(&j);
+	check_refused(&j, &d, JY_EACCESS, JOIN_STEP_access);
+
+	as.net_id_count = 1;
+	as.net_ids[0] = OTHER_NET_ID; /* not the device's */
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, &d, JY_EACCESS, JOIN_STEP_access);
+}
+
+static void
+test_refused_policy(void **state)
+{
+	struct sim_roots app = { .has_app = true };
+	struct sim_roots nwk = { .has_nwk = true };
+	struct sim_roots none = { 0 };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row any = for_as(LW_VERSION_NONE);
+	struct device_row d = add_device(&app, &as);
+	struct sim_join sim = make_sim_join(&d, 1, true);
+	struct join j;
+
+	(void)state;
+	/* OptNeg and MAC version disagree, both ways. */
+	(void)join_once(&j, &app, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, &d, JY_EOPTNEG, JOIN_STEP_policy);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &app, &sim, LW_VERSION_1_1_0);
+	check_refused(&j, &d, JY_EOPTNEG, JOIN_STEP_policy);
+	/* A device registered as 1.0.3 is asked for as 1.1. */
+	sim = make_sim_join(&d, 1, true);
+	(void)join_once(&j, &app, &sim, LW_VERSION_1_1_0);
+	check_refused(&j, &d, JY_EOPTNEG, JOIN_STEP_policy);
+	/* AppKey only, NwkKey only, under 1.1; none at all. */
+	d = add_device(&app, &any);
+	sim = make_sim_join(&d, 1, true);
+	(void)join_once(&j, &app, &sim, LW_VERSION_1_1_0);
+	check_refused(&j, &d, JY_EROOTKEY, JOIN_STEP_policy);
+	d = add_device(&nwk, &any);
+	sim = make_sim_join(&d, 1, true);
+	(void)join_once(&j, &nwk, &sim, LW_VERSION_1_1_0);
+	check_refused(&j, &d, JY_EROOTKEY, JOIN_STEP_policy);
+	d = add_device(&none, &any);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &nwk, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, &d, JY_EROOTKEY, JOIN_STEP_policy);
+}
+
+static void
+test_refused_kek(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	struct peer_row poor = t.ns;
+	uint8_t phy[SIM_REQUEST_LEN];
+	struct join j;
+
+	(void)state;
+	poor.kek[0] = '\0';
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+	j.peer = &poor;
+	run(&j);
+	check_refused(&j, &d, JY_EKEK, JOIN_STEP_policy);
+	(void)snprintf(poor.kek, sizeof(poor.kek), "no-such-kek");
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+	j.peer = &poor;
+	run(&j);
+	check_refused(&j, &d, JY_EKEK, JOIN_STEP_policy);
+	/* The AppSKey must be in the answer, and nobody can open it. */
+	t.env.app_s_key = APP_S_KEY_YES;
+	as.as_id[0] = '\0';
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	t.env.app_s_key = APP_S_KEY_AUTO;
+	check_refused(&j, &d, JY_EKEK, JOIN_STEP_policy);
+}
+
+static void
+test_refused_mic(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	uint8_t phy[SIM_REQUEST_LEN];
+	struct join j;
+
+	(void)state;
+	for (unsigned bit = 0; bit < 32; bit++) {
+		prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+		phy[19 + bit / 8] ^= (uint8_t)(1U << (bit % 8));
+		run(&j);
+		check_refused(&j, &d, JY_EMIC, JOIN_STEP_mic);
+	}
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+	phy[0] ^= 0x04; /* an RFU bit is covered too */
+	run(&j);
+	check_refused(&j, &d, JY_EMIC, JOIN_STEP_mic);
+	/* None of it burnt the DevNonce. */
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 1);
+	/* A forger does not learn that it is used now. */
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_3, phy);
+	phy[20] ^= 1;
+	run(&j);
+	check_refused(&j, &d, JY_EMIC, JOIN_STEP_mic);
+}
+
+static void
+test_refused_replay(void **state)
+{
+	static const struct {
+		enum lw_version version;
+		uint16_t first, again;
+		enum jy_err err;
+	} cases[] = {
+		{ LW_VERSION_1_0_0, 500, 500, JY_EREPLAY },
+		{ LW_VERSION_1_0_1, 500, 500, JY_EREPLAY },
+		{ LW_VERSION_1_0_2, 500, 500, JY_EREPLAY },
+		{ LW_VERSION_1_0_3, 0, 0, JY_EREPLAY },
+		{ LW_VERSION_1_0_3, 500, 499, JY_OK },
+		{ LW_VERSION_1_0_4, 0, 0, JY_EREPLAY },
+		{ LW_VERSION_1_0_4, 500, 499, JY_EREPLAY },
+		{ LW_VERSION_1_0_4, 0x00FF, 0x0100, JY_OK },
+		{ LW_VERSION_1_0_4, 0xFFFF, 0x0000, JY_EREPLAY },
+	};
+	struct sim_roots roots = { .has_app = true };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct device_row as = for_as(cases[i].version);
+		struct device_row d = add_device(&roots, &as);
+		struct sim_join sim = make_sim_join(&d, cases[i].first, false);
+		struct join j;
+
+		(void)join_once(&j, &roots, &sim, cases[i].version);
+		check_accepted(&j, &roots, &sim, 1);
+		sim = make_sim_join(&d, cases[i].again, false);
+		(void)join_once(&j, &roots, &sim, cases[i].version);
+		if (cases[i].err == JY_OK) {
+			check_accepted(&j, &roots, &sim, 2);
+		} else {
+			check_refused(&j, &d, cases[i].err, JOIN_STEP_nonce);
+			assert_non_null(strstr(j.ec.text, "DevNonce"));
+		}
+	}
+}
+
+/* A development board that starts its counter anew; JoinNonce goes on. */
+static void
+test_resets_join_nonces(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d;
+	struct sim_join sim;
+	struct join j;
+
+	(void)state;
+	as.resets_join_nonces = true;
+	d = add_device(&roots, &as);
+	for (uint32_t n = 1; n <= 3; n++) {
+		sim = make_sim_join(&d, 1, false);
+		(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+		check_accepted(&j, &roots, &sim, n);
+	}
+}
+
+static void
+test_nonces_reset(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_3);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 9, false);
+	struct join j;
+
+	(void)state;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 1);
+	assert_int_equal(store_nonces_reset(t.env.store, &d.id, NULL), JY_OK);
+	sim = make_sim_join(&d, 9, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 2); /* never 1 again */
+}
+
+static void
+test_join_nonce_exhausted(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct join_commit c = {
+		.revision_seen = d.revision,
+		.session = { .device = d.id, .join_nonce = 0xFFFFFE },
+		.keep = 3,
+	};
+	struct join_commit *batch[] = { &c };
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	struct join j;
+
+	(void)state;
+	store_join_commit(t.env.store, batch, 1, NULL);
+	assert_int_equal(c.err, JY_OK);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 0xFFFFFF);
+	sim = make_sim_join(&d, 2, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_refused(&j, &d, JY_EEXHAUSTED, JOIN_STEP_nonce);
+}
+
+/* Two joins of one device in a batch: the second loses, and runs again. */
+static void
+test_batch_conflict(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim[3];
+	uint8_t phy[3][SIM_REQUEST_LEN];
+	struct hsm_session *s;
+	struct join j[3];
+	struct join *batch[3] = { &j[0], &j[1], &j[2] };
+
+	(void)state;
+	for (uint16_t i = 0; i < 3; i++) {
+		sim[i] = make_sim_join(&d, (uint16_t)(i == 2 ? 1 : i), false);
+		prepare(&j[i], &roots, &sim[i], LW_VERSION_1_0_4, phy[i]);
+	}
+	s = hsm_session_get(t.hsm);
+	join_run_batch(batch, 3, s);
+	hsm_session_put(t.hsm, s);
+	check_accepted(&j[0], &roots, &sim[0], 1);
+	check_accepted(&j[1], &roots, &sim[1], 2);
+	assert_false(j[0].reran);
+	assert_true(j[1].reran);
+	/* The third repeats the DevNonce of the second. */
+	check_refused(&j[2], &d, JY_EREPLAY, JOIN_STEP_nonce);
+}
+
+/* ---- tests: what the AppSKey setting does ---- */
+
+static void
+test_app_s_key_modes(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	struct join j;
+
+	(void)state;
+	t.env.app_s_key = APP_S_KEY_NO;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	t.env.app_s_key = APP_S_KEY_AUTO;
+	assert_int_equal(j.err, JY_OK);
+	assert_int_equal(j.out.keys.app_s_key.len, 0);
+	/* auto, and no AS named: the join goes on without. */
+	as.as_id[0] = '\0';
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	assert_int_equal(j.err, JY_OK);
+	assert_int_equal(j.out.keys.app_s_key.len, 0);
+	/* The device names a KEK of its own. */
+	(void)snprintf(as.as_kek, sizeof(as.as_kek), "as-kek");
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 1);
+}
+
+/* ---- tests: clear delivery, by name only ---- */
+
+static void
+test_clear_keys(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false);
+	struct secret_block want AUTO_WIPE;
+	struct peer_row open = t.ns;
+	uint8_t phy[SIM_REQUEST_LEN];
+	struct join j;
+
+	(void)state;
+	open.kek[0] = '\0';
+	open.clear_keys = true;
+	prepare(&j, &roots, &sim, LW_VERSION_1_0_4, phy);
+	j.peer = &open;
+	run(&j);
+	assert_int_equal(j.err, JY_OK);
+	sim.accept.join_nonce = 1;
+	sim_spec_session_key(t.crypto, &roots, &sim, SIM_NWK_S_KEY, &want);
+	assert_int_equal(j.out.keys.f_nwk_s_int_key.len, 16);
+	assert_string_equal(j.out.keys.f_nwk_s_int_key.kek_label, "");
+	assert_memory_equal(j.out.keys.f_nwk_s_int_key.key, want.b, 16);
+	/* The AppSKey stays wrapped for the AS. */
+	check_envelope(&j.out.keys.app_s_key, t.as_kek, "as-kek", &roots, &sim,
+	    SIM_APP_S_KEY);
+}
+
+/* ---- tests: keys by session key ID ---- */
+
+static enum jy_err
+retrieve(const struct peer_row *peer, enum peer_role as, const uint8_t *id,
+    const struct eui64 *dev_eui, struct session_keys *keys)
+{
+	struct hsm_session *s = hsm_session_get(t.hsm);
+	enum jy_err err =
+	    session_retrieve(&t.env, s, peer, as, id, dev_eui, keys, NULL);
+
+	hsm_session_put(t.hsm, s);
+	return err;
+}
+
+static void
+test_retrieve(void **state)
+{
+	struct sim_roots roots = { .has_nwk = true, .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_1_0);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, true);
+	struct peer_row other = t.as;
+	struct eui64 wrong = d.id.dev_eui;
+	uint8_t unknown[STORE_ID_LEN] = { 1 };
+	struct session_keys keys;
+	struct join j;
+
+	(void)state;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_1_0);
+	check_accepted(&j, &roots, &sim, 1);
+	assert_int_equal(
+	    retrieve(&t.ns, PEER_NS, j.out.session_id, NULL, &keys), JY_OK);
+	check_network_keys(&keys, &roots, &sim);
+	assert_int_equal(keys.app_s_key.len, 0);
+	assert_int_equal(
+	    retrieve(&t.as, PEER_AS, j.out.session_id, &d.id.dev_eui, &keys),
+	    JY_OK);
+	check_envelope(
+	    &keys.app_s_key, t.as_kek, "as-kek", &roots, &sim, SIM_APP_S_KEY);
+	assert_int_equal(keys.f_nwk_s_int_key.len, 0);
+
+	/* Nobody else, and nothing else. */
+	assert_int_equal(
+	    retrieve(&t.as, PEER_NS, j.out.session_id, NULL, &keys),
+	    JY_EACCESS);
+	assert_int_equal(
+	    retrieve(&t.ns, PEER_AS, j.out.session_id, NULL, &keys),
+	    JY_EACCESS);
+	(void)snprintf(other.as_ids[0], sizeof(other.as_ids[0]), "as.evil");
+	assert_int_equal(
+	    retrieve(&other, PEER_AS, j.out.session_id, NULL, &keys),
+	    JY_EACCESS);
+	wrong.be[7] ^= 1;
+	assert_int_equal(
+	    retrieve(&t.as, PEER_AS, j.out.session_id, &wrong, &keys),
+	    JY_ESESSION);
+	assert_int_equal(
+	    retrieve(&t.as, PEER_AS, unknown, NULL, &keys), JY_ESESSION);
+	other = t.as;
+	other.kek[0] = '\0';
+	assert_int_equal(
+	    retrieve(&other, PEER_AS, j.out.session_id, NULL, &keys), JY_EKEK);
+}
+
+static void
+test_retention_and_lifetime(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	uint8_t ids[5][STORE_ID_LEN];
+	struct session_keys keys;
+	struct join j;
+
+	(void)state;
+	t.env.session_lifetime_s = 3600;
+	for (uint16_t i = 0; i < 5; i++) {
+		struct sim_join sim = make_sim_join(&d, i, false);
+
+		now_ms += 1000;
+		(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+		check_accepted(&j, &roots, &sim, i + 1U);
+		assert_int_equal(j.out.lifetime_s, 3600);
+		memcpy(ids[i], j.out.session_id, STORE_ID_LEN);
+		assert_true(i == 0 || memcmp(ids[i - 1], ids[i], 16) < 0);
+	}
+	t.env.session_lifetime_s = 0;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(retrieve(&t.ns, PEER_NS, ids[i], NULL, &keys),
+		    i < 2 ? JY_ESESSION : JY_OK);
+	}
+	now_ms += 3600 * 1000 - 1000;
+	assert_int_equal(
+	    retrieve(&t.ns, PEER_NS, ids[3], NULL, &keys), JY_ESESSION);
+	assert_int_equal(retrieve(&t.ns, PEER_NS, ids[4], NULL, &keys), JY_OK);
+}
+
+/* ---- tests: the registry ---- */
+
+/* A replaced root key serves its old sessions; the new one serves joins. */
+static void
+test_replace_root_key(void **state)
+{
+	struct sim_roots roots = { .has_app = true }, fresh;
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 1, false), old = sim;
+	struct secret *key = random_secret(16);
+	struct sealed_key sealed;
+	struct session_keys keys;
+	struct hsm_sealed in;
+	struct join j;
+	uint8_t id[STORE_ID_LEN];
+
+	(void)state;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 1);
+	old = sim;
+	memcpy(id, j.out.session_id, sizeof(id));
+
+	seal(key, &sealed, &in);
+	assert_int_equal(
+	    registry_device_set(&t.env, &d, NULL, &in, NULL), JY_OK);
+	fresh = roots;
+	memcpy(fresh.app.b, secret_bytes(key), 16);
+	secret_free(key);
+	sim = make_sim_join(&d, 2, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_refused(&j, &d, JY_EMIC, JOIN_STEP_mic);
+	(void)join_once(&j, &fresh, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &fresh, &sim, 2);
+	assert_int_equal(retrieve(&t.ns, PEER_NS, id, NULL, &keys), JY_OK);
+	check_network_keys(&keys, &roots, &old);
+}
+
+/* Deleted and registered again: the nonces go on where they were. */
+static void
+test_delete_device(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 5, false);
+	struct session_keys keys;
+	struct hsm_key *key;
+	struct hsm_id id;
+	struct join j;
+
+	(void)state;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 1);
+	assert_int_equal(registry_device_delete(&t.env, &d.id, NULL), JY_OK);
+	assert_int_equal(
+	    registry_device_delete(&t.env, &d.id, NULL), JY_EDEVICE);
+	keys_root_id(&d.id, &d.app_key, &id);
+	assert_int_equal(
+	    hsm_key_get(t.hsm, &id, HSM_ROOT, &key, NULL), JY_ENOKEY);
+	assert_int_equal(
+	    retrieve(&t.ns, PEER_NS, j.out.session_id, NULL, &keys),
+	    JY_ESESSION);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_refused(&j, NULL, JY_EDEVICE, JOIN_STEP_device);
+
+	t.next_device.dev_eui.be[7]--; /* the same device once more */
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 5, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_refused(&j, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	sim = make_sim_join(&d, 6, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 2);
+}
+
+static void
+test_device_set_refused(void **state)
+{
+	struct sim_roots roots = { .has_nwk = true, .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_1_0);
+	struct device_row d = add_device(&roots, &as), changed;
+	struct secret *key = random_secret(16);
+	struct sealed_key sealed;
+	struct hsm_sealed in;
+	struct hsm_key *got;
+	struct hsm_id id;
+
+	(void)state;
+	changed = d;
+	(void)snprintf(changed.ns_kek, sizeof(changed.ns_kek), "none");
+	assert_int_equal(
+	    registry_device_set(&t.env, &changed, NULL, NULL, NULL), JY_EKEK);
+	changed = d;
+	(void)snprintf(changed.name, sizeof(changed.name), "lamp");
+	assert_int_equal(
+	    registry_device_set(&t.env, &changed, NULL, NULL, NULL), JY_EINVAL);
+	changed = d;
+	changed.v10_root_is_app_key = true; /* its AppKey only derives */
+	assert_int_equal(
+	    registry_device_set(&t.env, &changed, NULL, NULL, NULL), JY_EINVAL);
+	/* A changed check value: the token disagrees, nothing is kept. */
+	seal(key, &sealed, &in);
+	sealed.check_value[0] ^= 1;
+	changed = d;
+	assert_int_equal(
+	    registry_device_set(&t.env, &changed, &in, NULL, NULL), JY_EKCV);
+	/* Somebody else was faster: the key imported for it goes again. */
+	sealed.check_value[0] ^= 1;
+	changed = d;
+	changed.revision = d.revision + 5;
+	assert_int_equal(registry_device_set(&t.env, &changed, &in, NULL, NULL),
+	    JY_ECONFLICT);
+	keys_root_id(&d.id, &changed.nwk_key, &id);
+	assert_true(changed.nwk_key.generation != d.nwk_key.generation);
+	assert_int_equal(
+	    hsm_key_get(t.hsm, &id, HSM_ROOT, &got, NULL), JY_ENOKEY);
+	secret_free(key);
+}
+
+static void
+test_keks(void **state)
+{
+	struct secret *kek = random_secret(24);
+	struct sealed_key sealed;
+	struct hsm_sealed in;
+	struct kek_row row;
+
+	(void)state;
+	import_kek("third", kek);
+	seal(kek, &sealed, &in);
+	assert_int_equal(
+	    registry_kek_import(&t.env, "third", &in, &row, NULL), JY_EEXIST);
+	assert_int_equal(
+	    registry_kek_import(&t.env, "", &in, &row, NULL), JY_EINVAL);
+	in.wrapped_key_len = 20;
+	assert_int_equal(
+	    registry_kek_import(&t.env, "short", &in, &row, NULL), JY_EINVAL);
+	assert_int_equal(
+	    registry_kek_generate(&t.env, "made", 192, &row, NULL), JY_OK);
+	assert_int_equal(
+	    registry_kek_generate(&t.env, "odd", 100, &row, NULL), JY_EINVAL);
+	assert_int_equal(
+	    registry_kek_delete(&t.env, "ns-kek", NULL), JY_EINUSE);
+	assert_int_equal(registry_kek_delete(&t.env, "made", NULL), JY_OK);
+	assert_int_equal(
+	    registry_kek_delete(&t.env, "made", NULL), JY_ENOTFOUND);
+	secret_free(kek);
+}
+
+static void
+test_peers(void **state)
+{
+	struct peer_row p = { .role = PEER_NS };
+	struct errctx ec = ERRCTX_INIT;
+	struct credential c = { .has_uid = true, .uid = 2001 };
+	struct asker asker;
+
+	(void)state;
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
+	(void)snprintf(p.name, sizeof(p.name), "x");
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
+	p.has_uid = true;
+	p.uid = 2001;
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
+	p.net_id_count = 1;
+	assert_int_equal(registry_peer_set(&t.env, &p, &ec), JY_EEXIST);
+	assert_non_null(strstr(ec.text, "ns")); /* whose uid it is */
+	p.uid = 2003;
+	(void)snprintf(p.kek, sizeof(p.kek), "none");
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EKEK);
+
+	assert_int_equal(
+	    access_find(t.env.store, &c, false, &asker, NULL), JY_OK);
+	assert_false(asker.admin);
+	assert_int_equal(access_admin(&asker, NULL), JY_EACCESS);
+	assert_int_equal(
+	    access_find(t.env.store, &c, true, &asker, NULL), JY_OK);
+	assert_true(asker.admin);
+	assert_int_equal(asker.peer.role, PEER_NS);
+	c.uid = 9999;
+	assert_int_equal(
+	    access_find(t.env.store, &c, false, &asker, NULL), JY_EPEER);
+	assert_int_equal(
+	    access_find(t.env.store, &c, true, &asker, NULL), JY_OK);
+	assert_string_equal(asker.name, "uid 9999");
+}
+
+static void
+test_peer_certificates(void **state)
+{
+	static const char *const sans[] = { "dns.two.example",
+		"dns.one.example" };
+	struct peer_row one = t.ns, two = t.ns;
+	struct credential c = { .sans = sans, .san_count = 1 };
+	struct asker asker;
+
+	(void)state;
+	one.has_uid = two.has_uid = false;
+	(void)snprintf(one.name, sizeof(one.name), "one");
+	(void)snprintf(one.cert_san, sizeof(one.cert_san), "dns.one.example");
+	(void)snprintf(two.name, sizeof(two.name), "two");
+	two.has_fingerprint = true;
+	memset(two.fingerprint, 7, sizeof(two.fingerprint));
+	assert_int_equal(registry_peer_set(&t.env, &one, NULL), JY_OK);
+	assert_int_equal(registry_peer_set(&t.env, &two, NULL), JY_OK);
+	assert_int_equal(
+	    access_find(t.env.store, &c, false, &asker, NULL), JY_EPEER);
+	c.san_count = 2;
+	assert_int_equal(
+	    access_find(t.env.store, &c, false, &asker, NULL), JY_OK);
+	assert_string_equal(asker.name, "one");
+	c.has_fingerprint = true; /* says more than a name */
+	memset(c.fingerprint, 7, sizeof(c.fingerprint));
+	assert_int_equal(
+	    access_find(t.env.store, &c, false, &asker, NULL), JY_OK);
+	assert_string_equal(asker.name, "two");
+	/* A certificate with names of two peers is nobody's. */
+	c.has_fingerprint = false;
+	two.has_fingerprint = false;
+	(void)snprintf(two.cert_san, sizeof(two.cert_san), "dns.two.example");
+	assert_int_equal(registry_peer_set(&t.env, &two, NULL), JY_OK);
+	assert_int_equal(
+	    access_find(t.env.store, &c, false, &asker, NULL), JY_EPEER);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_1_1_device_opt_neg_0),
+		cmocka_unit_test(test_v10_root_app_key),
+		cmocka_unit_test(test_refused_parse),
+		cmocka_unit_test(test_refused_device),
+		cmocka_unit_test(test_refused_access),
+		cmocka_unit_test(test_refused_policy),
+		cmocka_unit_test(test_refused_kek),
+		cmocka_unit_test(test_refused_mic),
+		cmocka_unit_test(test_refused_replay),
+		cmocka_unit_test(test_resets_join_nonces),
+		cmocka_unit_test(test_nonces_reset),
+		cmocka_unit_test(test_join_nonce_exhausted),
+		cmocka_unit_test(test_batch_conflict),
+		cmocka_unit_test(test_app_s_key_modes),
+		cmocka_unit_test(test_clear_keys),
+		cmocka_unit_test(test_retrieve),
+		cmocka_unit_test(test_retention_and_lifetime),
+		cmocka_unit_test(test_replace_root_key),
+		cmocka_unit_test(test_delete_device),
+		cmocka_unit_test(test_device_set_refused),
+		cmocka_unit_test(test_keks),
+		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_peer_certificates),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The simulator's devices: nonces, state file, statistics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tools/sim_state.h"
+#include "tools/sim_stats.h"
+
+/* Random DevNonces are a permutation, whatever the seed. */
+static void
+test_random_nonces(void **state)
+{
+	static const uint16_t seeds[] = { 0, 1, 0x00FF, 0x8000, 0xFFFF };
+	static bool seen[65536];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(seeds); i++) {
+		struct sim_device d = { .random_nonces = true,
+			.seed = seeds[i] };
+		unsigned rising = 0;
+
+		memset(seen, 0, sizeof(seen));
+		for (uint32_t n = 0; n < 65536; n++) {
+			uint16_t nonce = sim_device_nonce(&d, n);
+
+			assert_false(seen[nonce]);
+			seen[nonce] = true;
+			rising += n > 0 && nonce > sim_device_nonce(&d, n - 1);
+		}
+		assert_in_range(rising, 20000, 45000);
+	}
+}
+
+static void
+test_counting_nonces(void **state)
+{
+	struct sim_device d = { .random_nonces = false };
+
+	(void)state;
+	assert_int_equal(sim_device_nonce(&d, 0), 0);
+	assert_int_equal(sim_device_nonce(&d, 256), 256);
+	assert_int_equal(sim_device_nonce(&d, 65535), 65535);
+	assert_true(
+	    sim_device_random_nonces(JOINERY__V1__MAC_VERSION__MAC_1_0_3));
+	assert_false(
+	    sim_device_random_nonces(JOINERY__V1__MAC_VERSION__MAC_1_0_4));
+}
+
+static void
+test_join_nonces(void **state)
+{
+	struct sim_device d = { .join_nonces = { .base = 100 } };
+
+	(void)state;
+	assert_false(sim_device_saw(&d, 0));
+	assert_false(sim_device_saw(&d, 100));
+	assert_true(sim_device_saw(&d, 102));
+	assert_true(sim_device_saw(&d, 101));
+	assert_false(sim_device_saw(&d, 101));
+	assert_false(sim_device_saw(&d, 102));
+	assert_int_equal(d.join_nonce, 102);
+	assert_true(sim_device_saw(&d, 0xFFFFFF));
+	assert_false(sim_device_saw(&d, 0xFFFFFF));
+	assert_true(sim_device_saw(&d, 103));
+	assert_int_equal(d.join_nonce, 0xFFFFFF);
+	free(d.join_nonces.bits);
+}
+
+static void
+fleet_of_two(struct sim_fleet *f)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct sim_device *d;
+
+	memset(f, 0, sizeof(*f));
+	for (uint8_t i = 1; i <= 2; i++) {
+		roots.app.b[0] = i;
+		assert_int_equal(sim_fleet_add(f, &roots, &d, NULL), JY_OK);
+		d->dev_eui.be[7] = i;
+		d->join_eui.be[0] = i;
+		d->next = 10U * i;
+		d->accepted = 9U * i;
+		d->join_nonce = 1000U * i;
+		d->seed = i;
+	}
+}
+
+/* What is written comes back; devices of other runs stay in the file. */
+static void
+test_state(void **state)
+{
+	char path[] = "test_sim_device.XXXXXX";
+	int fd = mkstemp(path);
+	struct sim_fleet f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	(void)close(fd);
+	fleet_of_two(&f);
+	assert_int_equal(sim_state_write(&f, path, NULL), JY_OK);
+	f.count = 1;
+	f.devices[0].next = 11;
+	assert_int_equal(sim_state_write(&f, path, NULL), JY_OK);
+	f.count = 2;
+	for (size_t i = 0; i < 2; i++) {
+		f.devices[i].next = f.devices[i].accepted = 0;
+		f.devices[i].join_nonce = f.devices[i].seed = 0;
+	}
+	assert_int_equal(sim_state_read(&f, path, NULL), JY_OK);
+	assert_int_equal(f.devices[0].next, 11);
+	assert_int_equal(f.devices[0].accepted, 9);
+	assert_int_equal(f.devices[1].next, 20);
+	assert_int_equal(f.devices[1].join_nonce, 2000);
+	assert_int_equal(f.devices[1].join_nonces.base, 2000);
+	assert_int_equal(f.devices[1].seed, 2);
+	assert_int_equal(f.devices[1].roots->app.b[0], 2);
+	sim_fleet_fini(&f);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void
+test_state_errors(void **state)
+{
+	static const char *const lines[] = { "x\n", "\n",
+		"0100000000000000,0000000000000001,1,2,2\n",
+		"0100000000000000,0000000000000001,1,2,3,0\n",
+		"0100000000000000,0000000000000001,1,2,1,16777216\n",
+		"0100000000000000,0000000000000001,1,65537,1,1\n",
+		"0100000000000000,0000000000000001,65536,2,1,1\n",
+		"0100000000000000,0000000000000001,1,2,1,1 \n",
+		"0100000000000000,0000000000000001,1,2,1,1" };
+	char path[] = "test_sim_device.XXXXXX";
+	struct sim_fleet f;
+
+	(void)state;
+	fleet_of_two(&f);
+	(void)close(mkstemp(path));
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		FILE *out = fopen(path, "w");
+
+		assert_non_null(out);
+		(void)fputs(lines[i], out);
+		(void)fclose(out);
+		assert_int_equal(sim_state_read(&f, path, NULL), JY_EINVAL);
+		assert_int_equal(sim_state_write(&f, path, NULL), JY_EINVAL);
+	}
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sim_state_read(&f, path, NULL), JY_OK);
+	assert_int_equal(sim_state_write(&f, "/nonexistent/x", NULL), JY_EIO);
+	sim_fleet_fini(&f);
+}
+
+/* More devices than fit in one locked block keep their own keys. */
+static void
+test_fleet_grows(void **state)
+{
+	struct sim_roots roots = { .has_nwk = true };
+	struct sim_fleet f = { 0 };
+	struct sim_device *d;
+
+	(void)state;
+	for (uint32_t i = 0; i < 5000; i++) {
+		memcpy(roots.nwk.b, &i, sizeof(i));
+		assert_int_equal(sim_fleet_add(&f, &roots, &d, NULL), JY_OK);
+	}
+	for (uint32_t i = 0; i < 5000; i++) {
+		assert_memory_equal(f.devices[i].roots->nwk.b, &i, sizeof(i));
+	}
+	sim_fleet_fini(&f);
+}
+
+static void
+test_stats(void **state)
+{
+	struct sim_stats s;
+
+	(void)state;
+	sim_stats_init(&s, 100);
+	assert_int_equal(sim_stats_quantile(&s, 500), 0);
+	for (uint64_t us = 100; us >= 1; us--) {
+		sim_stats_latency(&s, us);
+	}
+	sim_stats_latency(&s, 1000); /* no room */
+	assert_int_equal(sim_stats_quantile(&s, 500), 50);
+	assert_int_equal(sim_stats_quantile(&s, 990), 99);
+	assert_int_equal(sim_stats_quantile(&s, 1000), 100);
+	assert_int_equal(sim_stats_quantile(&s, 0), 1);
+	sim_stats_count(&s, SIM_OK);
+	assert_int_equal(sim_stats_status(&s), SIM_OK);
+	sim_stats_count(&s, SIM_REFUSED);
+	assert_int_equal(sim_stats_status(&s), SIM_REFUSED);
+	sim_stats_count(&s, SIM_FAILED);
+	assert_int_equal(sim_stats_status(&s), SIM_FAILED);
+	sim_stats_fini(&s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_nonces),
+		cmocka_unit_test(test_counting_nonces),
+		cmocka_unit_test(test_join_nonces),
+		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_state_errors),
+		cmocka_unit_test(test_fleet_grows),
+		cmocka_unit_test(test_stats),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,809 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of the store: the same cases for every backend. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/store_util.h"
+
+struct fixture {
+	char dir[64];
+	struct store *s;
+};
+
+static const char *backend; /* of the group that runs */
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct store_config config;
+
+	util_dir_make(f->dir);
+	config = util_config(backend, f->dir);
+	config.map_first = MIB;
+	f->s = util_open(&config);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	store_close(f->s);
+	util_dir_remove(f->dir);
+	free(f);
+	return 0;
+}
+
+static struct store *
+store_of(void **state)
+{
+	return ((struct fixture *)*state)->s;
+}
+
+static void
+put_device(struct store *s, unsigned n)
+{
+	struct device_row row = util_device(n);
+
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+}
+
+/* ---- devices ---- */
+
+static void
+test_device_put_get(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_row row = util_device(0x0100);
+	struct device_row got;
+	struct errctx ec = ERRCTX_INIT;
+
+	assert_int_equal(store_device_get(s, &row.id, &got, &ec), JY_ENOTFOUND);
+	assert_int_equal(store_device_put(s, &row, &ec), JY_OK);
+	assert_int_equal(store_device_get(s, &row.id, &got, &ec), JY_OK);
+	row.revision = 1;
+	ASSERT_SAME_ROW(device, &row, &got);
+	row.resets_join_nonces = true;
+	assert_int_equal(store_device_put(s, &row, &ec), JY_OK);
+	assert_int_equal(store_device_get(s, &row.id, &got, &ec), JY_OK);
+	assert_int_equal(got.revision, 2);
+	assert_true(got.resets_join_nonces);
+	assert_int_equal(store_device_put(s, &row, &ec), JY_ECONFLICT);
+	row.revision = 0;
+	assert_int_equal(store_device_put(s, &row, &ec), JY_ECONFLICT);
+}
+
+static void
+test_device_put_invalid(void **state)
+{
+	struct device_row row = util_device(1);
+	struct device_row got;
+
+	row.net_ids[0] = NET_ID_MAX + 1;
+	assert_int_equal(
+	    store_device_put(store_of(state), &row, NULL), JY_EINVAL);
+	assert_int_equal(store_device_get(store_of(state), &row.id, &got, NULL),
+	    JY_ENOTFOUND);
+}
+
+static void
+test_device_names(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_row row = util_device(1);
+	struct device_row other = util_device(2);
+	struct errctx ec = ERRCTX_INIT;
+	struct device_id id;
+
+	put_device(s, 1);
+	assert_int_equal(
+	    store_device_by_name(s, row.app, row.name, &id, &ec), JY_OK);
+	assert_memory_equal(&id, &row.id, sizeof(id));
+	assert_int_equal(
+	    store_device_by_name(s, "app", row.name, &id, &ec), JY_ENOTFOUND);
+	assert_int_equal(
+	    store_device_by_name(s, row.app, "", &id, &ec), JY_ENOTFOUND);
+
+	/* Taken in this app, free in another. */
+	memcpy(other.name, row.name, sizeof(other.name));
+	assert_int_equal(store_device_put(s, &other, &ec), JY_EEXIST);
+	assert_non_null(strstr(ec.text, "meter-00001"));
+	strcpy(other.app, "valves");
+	assert_int_equal(store_device_put(s, &other, &ec), JY_OK);
+
+	/* A rename frees the old name. */
+	row.revision = 1;
+	strcpy(row.name, "renamed");
+	assert_int_equal(store_device_put(s, &row, &ec), JY_OK);
+	assert_int_equal(
+	    store_device_by_name(s, "meters", "meter-00001", &id, &ec),
+	    JY_ENOTFOUND);
+	assert_int_equal(
+	    store_device_by_name(s, "meters", "renamed", &id, &ec), JY_OK);
+
+	/* Without a name, any number. */
+	for (unsigned n = 10; n < 12; n++) {
+		other = util_device(n);
+		other.name[0] = '\0';
+		assert_int_equal(store_device_put(s, &other, &ec), JY_OK);
+	}
+}
+
+static void
+test_device_list(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_row rows[4];
+	struct device_id last;
+	size_t n;
+	bool more;
+	unsigned seen = 0;
+
+	assert_int_equal(
+	    store_device_list(s, NULL, NULL, rows, 4, &n, &more, &last, NULL),
+	    JY_OK);
+	assert_int_equal(n, 0);
+	assert_false(more);
+	for (unsigned i = 0xFB; i < 0x105; i++) { /* past an octet */
+		struct device_row row = util_device(i);
+
+		strcpy(row.app, i % 2 == 0 ? "even" : "odd");
+		assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	}
+	more = true;
+	for (struct device_id *after = NULL; more; after = &last) {
+		assert_int_equal(store_device_list(s, after, NULL, rows, 4, &n,
+				     &more, &last, NULL),
+		    JY_OK);
+		for (size_t i = 0; i < n; i++, seen++) {
+			struct device_id id = util_device_id(0xFB + seen);
+
+			assert_memory_equal(&rows[i].id, &id, sizeof(id));
+		}
+	}
+	assert_int_equal(seen, 10);
+
+	assert_int_equal(
+	    store_device_list(s, NULL, "odd", rows, 4, &n, &more, &last, NULL),
+	    JY_OK);
+	assert_int_equal(n, 4);
+	assert_true(more);
+	assert_int_equal(
+	    store_device_list(s, &last, "odd", rows, 4, &n, &more, &last, NULL),
+	    JY_OK);
+	assert_int_equal(n, 1);
+	assert_false(more);
+}
+
+static void
+test_device_delete(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_id id = util_device_id(1);
+	struct refusal_row refusal = util_refusal(1, 5);
+	struct join_commit c;
+	struct session_row session;
+	struct nonce_row nonces;
+	size_t used;
+	size_t n;
+
+	assert_int_equal(store_device_delete(s, &id, NULL), JY_ENOTFOUND);
+	put_device(s, 1);
+	assert_int_equal(util_join_now(s, 1, 7, &c), JY_OK);
+	store_refusal_note(s, &refusal);
+	assert_int_equal(store_device_delete(s, &id, NULL), JY_OK);
+
+	assert_int_equal(
+	    store_session_get(s, c.session.id, &session, NULL), JY_ENOTFOUND);
+	assert_int_equal(
+	    store_session_list(s, &id, &session, 1, &n, NULL), JY_OK);
+	assert_int_equal(n, 0);
+	assert_int_equal(
+	    store_refusal_get(s, &id, &refusal, NULL), JY_ENOTFOUND);
+	assert_int_equal(
+	    store_device_by_name(s, "meters", "meter-00001", &id, NULL),
+	    JY_ENOTFOUND);
+
+	/* A device that comes back never sees a JoinNonce twice. */
+	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(nonces.join_nonce, 1);
+	assert_int_equal(used, 1);
+	put_device(s, 1);
+	assert_int_equal(util_join_now(s, 1, 8, &c), JY_OK);
+	assert_int_equal(c.session.join_nonce, 2);
+}
+
+/* ---- joins ---- */
+
+static void
+test_join_commit(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_id id = util_device_id(1);
+	struct join_view view;
+	struct join_commit c;
+	struct session_row session;
+
+	assert_int_equal(
+	    store_join_view(s, &id, 0x0100, &view, NULL), JY_ENOTFOUND);
+	put_device(s, 1);
+	assert_int_equal(store_join_view(s, &id, 0x0100, &view, NULL), JY_OK);
+	assert_int_equal(view.nonces.join_nonce, 0);
+	assert_false(view.nonces.has_dev_nonce);
+	assert_false(view.dev_nonce_seen);
+
+	assert_int_equal(util_join_now(s, 1, 0x0100, &c), JY_OK);
+	assert_int_equal(
+	    store_session_get(s, c.session.id, &session, NULL), JY_OK);
+	ASSERT_SAME_ROW(session, &session, &c.session);
+
+	/* A smaller DevNonce (rule unique) does not lower the highest. */
+	assert_int_equal(util_join_now(s, 1, 0x00FF, &c), JY_OK);
+	assert_int_equal(store_join_view(s, &id, 0x00FF, &view, NULL), JY_OK);
+	assert_int_equal(view.nonces.join_nonce, 2);
+	assert_true(view.nonces.has_dev_nonce);
+	assert_int_equal(view.nonces.dev_nonce, 0x0100);
+	assert_true(view.dev_nonce_seen);
+	assert_int_equal(store_join_view(s, &id, 0x0001, &view, NULL), JY_OK);
+	assert_false(view.dev_nonce_seen);
+
+	/* The rule is the line's: a value used before is stored once more. */
+	assert_int_equal(util_join_now(s, 1, 0x00FF, &c), JY_OK);
+}
+
+static void
+test_join_conflict(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_id id = util_device_id(1);
+	struct device_id other = util_device_id(2);
+	struct join_commit c[4];
+	struct join_commit *batch[4] = { &c[0], &c[1], &c[2], &c[3] };
+	struct join_view view;
+	struct join_view view2;
+	struct session_row session;
+	struct nonce_row nonces;
+	size_t used;
+
+	put_device(s, 1);
+	put_device(s, 2);
+	assert_int_equal(store_join_view(s, &id, 1, &view, NULL), JY_OK);
+	assert_int_equal(store_join_view(s, &other, 1, &view2, NULL), JY_OK);
+	c[0] = util_join(&view, 1, 1000);
+	c[1] = util_join(&view, 2, 1000); /* the same JoinNonce */
+	c[2] = util_join(&view2, 3, 1000);
+	c[2].revision_seen++; /* device changed */
+	c[3] = util_join(&view2, 4, 1000);
+	memcpy(c[3].session.id, c[0].session.id, STORE_ID_LEN);
+	store_join_commit(s, batch, 4, NULL);
+	assert_int_equal(c[0].err, JY_OK);
+	assert_int_equal(c[1].err, JY_ECONFLICT);
+	assert_int_equal(c[2].err, JY_ECONFLICT);
+	assert_int_equal(c[3].err, JY_ECONFLICT);
+
+	/* Those that lost left no trace. */
+	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(nonces.join_nonce, 1);
+	assert_int_equal(nonces.dev_nonce, 1);
+	assert_int_equal(used, 1);
+	assert_int_equal(
+	    store_nonces_get(s, &other, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(nonces.join_nonce, 0);
+	assert_int_equal(used, 0);
+	assert_int_equal(store_session_get(s, c[1].session.id, &session, NULL),
+	    JY_ENOTFOUND);
+	assert_int_equal(
+	    store_session_get(s, c[0].session.id, &session, NULL), JY_OK);
+	assert_memory_equal(&session.device, &id, sizeof(id));
+
+	/* Of a device that is gone. */
+	assert_int_equal(store_device_delete(s, &other, NULL), JY_OK);
+	c[2].revision_seen--;
+	store_join_commit(s, &batch[2], 1, NULL);
+	assert_int_equal(c[2].err, JY_ECONFLICT);
+}
+
+static void
+test_sessions_kept(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_id id = util_device_id(1);
+	struct session_row rows[8];
+	struct join_view view;
+	struct join_commit c;
+	struct join_commit *batch[1] = { &c };
+	size_t n;
+
+	put_device(s, 1);
+	for (unsigned i = 1; i <= 6; i++) {
+		assert_int_equal(
+		    store_join_view(s, &id, 0, &view, NULL), JY_OK);
+		c = util_join(&view, (uint16_t)i, 1000 + i);
+		c.keep = 3;
+		store_join_commit(s, batch, 1, NULL);
+		assert_int_equal(c.err, JY_OK);
+	}
+	assert_int_equal(store_session_list(s, &id, rows, 8, &n, NULL), JY_OK);
+	assert_int_equal(n, 3);
+	for (unsigned i = 0; i < 3; i++) { /* newest first */
+		assert_int_equal(rows[i].counter, 6 - i);
+	}
+	assert_int_equal(store_session_list(s, &id, rows, 2, &n, NULL), JY_OK);
+	assert_int_equal(n, 2);
+
+	/* The clock went back: the new session is not the first to go. */
+	assert_int_equal(store_join_view(s, &id, 0, &view, NULL), JY_OK);
+	c = util_join(&view, 7, 1);
+	c.keep = 2;
+	store_join_commit(s, batch, 1, NULL);
+	assert_int_equal(c.err, JY_OK);
+	assert_int_equal(store_session_list(s, &id, rows, 8, &n, NULL), JY_OK);
+	assert_int_equal(n, 2);
+	assert_int_equal(rows[0].counter, 6);
+	assert_int_equal(rows[1].counter, 7);
+}
+
+static void
+test_nonces_reset(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_id id = util_device_id(1);
+	struct nonce_row nonces;
+	struct join_commit c;
+	struct join_view view;
+	size_t used;
+
+	assert_int_equal(store_nonces_reset(s, &id, NULL), JY_ENOTFOUND);
+	put_device(s, 1);
+	assert_int_equal(store_nonces_reset(s, &id, NULL), JY_OK);
+	for (uint16_t v = 0; v < 300; v++) {
+		assert_int_equal(util_join_now(s, 1, v, &c), JY_OK);
+	}
+	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(used, 300);
+	assert_int_equal(store_nonces_reset(s, &id, NULL), JY_OK);
+	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(used, 0);
+	assert_int_equal(nonces.join_nonce, 300);
+	assert_false(nonces.has_dev_nonce);
+	assert_int_equal(store_join_view(s, &id, 5, &view, NULL), JY_OK);
+	assert_false(view.dev_nonce_seen);
+	assert_int_equal(util_join_now(s, 1, 0, &c), JY_OK);
+	assert_int_equal(c.session.join_nonce, 301);
+}
+
+static void
+test_refusals(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_id id = util_device_id(1);
+	struct refusal_row row = util_refusal(1, 10);
+	struct refusal_row got;
+	struct store_stats before;
+	struct store_stats after;
+	struct join_commit c;
+
+	put_device(s, 1);
+	assert_int_equal(store_refusal_get(s, &id, &got, NULL), JY_ENOTFOUND);
+	store_stats(s, &before);
+	store_refusal_note(s, &row);
+	row.time_ms = 11;
+	store_refusal_note(s, &row);
+	assert_int_equal(store_refusal_get(s, &id, &got, NULL), JY_OK);
+	ASSERT_SAME_ROW(refusal, &got, &row);
+	store_stats(s, &after);
+	assert_int_equal(before.commits, after.commits);
+
+	/* It rides along with a join, and is there afterwards. */
+	assert_int_equal(util_join_now(s, 1, 1, &c), JY_OK);
+	store_stats(s, &after);
+	assert_int_equal(before.commits + 1, after.commits);
+	assert_int_equal(before.joins + 1, after.joins);
+	assert_int_equal(store_refusal_get(s, &id, &got, NULL), JY_OK);
+	ASSERT_SAME_ROW(refusal, &got, &row);
+
+	/* Of nobody's device: never stored. */
+	row = util_refusal(99, 1);
+	store_refusal_note(s, &row);
+	assert_int_equal(util_join_now(s, 1, 2, &c), JY_OK);
+	assert_int_equal(
+	    store_refusal_get(s, &row.device, &got, NULL), JY_ENOTFOUND);
+}
+
+static void
+test_refusal_flood(void **state)
+{
+	struct store *s = store_of(state);
+	struct refusal_row row;
+	struct refusal_row got;
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		row = util_refusal(i, i);
+		store_refusal_note(s, &row);
+	}
+	assert_int_equal(store_refusal_get(s, &row.device, &got, NULL), JY_OK);
+	for (unsigned i = 0; i < 1000; i++) {
+		struct device_id id = util_device_id(i);
+
+		if (store_refusal_get(s, &id, &got, NULL) == JY_OK) {
+			assert_int_equal(got.time_ms, i);
+			found++;
+		}
+	}
+	assert_in_range(found, 100, 999);
+}
+
+static void
+test_refusal_flushed_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct store_config config = util_config(backend, f->dir);
+	struct refusal_row row = util_refusal(1, 10);
+	struct store_stats stats = { 0 };
+
+	store_close(f->s);
+	config.refusal_flush_ms = 20;
+	f->s = util_open(&config);
+	put_device(f->s, 1);
+	store_refusal_note(f->s, &row);
+	for (int i = 0; i < 500 && stats.commits < 2; i++) {
+		(void)usleep(10000);
+		store_stats(f->s, &stats);
+	}
+	assert_int_equal(stats.commits, 2);
+	assert_int_equal(
+	    store_refusal_get(f->s, &row.device, &row, NULL), JY_OK);
+}
+
+#define THREADS 8
+#define JOINS 60
+
+static void *
+joiner(void *arg)
+{
+	struct fixture *f = ((void **)arg)[0];
+	unsigned n = *(unsigned *)((void **)arg)[1];
+	struct join_commit c;
+
+	for (unsigned i = 0; i < JOINS; i++) {
+		jy_assert(util_join_now(f->s, n, (uint16_t)i, &c) == JY_OK);
+	}
+	return NULL;
+}
+
+/* Batches of threads share transactions; nothing is lost. */
+static void
+test_group_commit(void **state)
+{
+	pthread_t threads[THREADS];
+	unsigned numbers[THREADS];
+	void *args[THREADS][2];
+	struct store *s = store_of(state);
+	struct store_stats before;
+	struct store_stats after;
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		put_device(s, i);
+	}
+	store_stats(s, &before);
+	for (unsigned i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		args[i][0] = *state;
+		args[i][1] = &numbers[i];
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, joiner, args[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	}
+	store_stats(s, &after);
+	assert_int_equal(after.joins - before.joins, THREADS * JOINS);
+	if (strcmp(backend, "lmdb") == 0) { /* where a commit takes time */
+		assert_true(after.commits - before.commits < THREADS * JOINS);
+		assert_int_equal(after.syncs, 2 * after.commits);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		struct device_id id = util_device_id(i);
+		struct nonce_row nonces;
+		size_t used;
+
+		assert_int_equal(
+		    store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+		assert_int_equal(nonces.join_nonce, JOINS);
+		assert_int_equal(used, JOINS);
+	}
+}
+
+static void *
+rival(void *arg)
+{
+	struct fixture *f = arg;
+	struct join_commit c;
+	uintptr_t won = 0;
+
+	for (unsigned i = 0; i < JOINS; i++) {
+		won += util_join_now(f->s, 1, (uint16_t)i, &c) == JY_OK;
+	}
+	return (void *)won;
+}
+
+/* Several threads join one device: as many JoinNonces as were answered. */
+static void
+test_rivals(void **state)
+{
+	pthread_t threads[THREADS];
+	struct device_id id = util_device_id(1);
+	struct nonce_row nonces;
+	uintptr_t total = 0;
+	size_t used;
+
+	put_device(store_of(state), 1);
+	for (unsigned i = 0; i < THREADS; i++) {
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, rival, *state), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		void *won;
+
+		assert_int_equal(pthread_join(threads[i], &won), 0);
+		total += (uintptr_t)won;
+	}
+	assert_int_equal(
+	    store_nonces_get(store_of(state), &id, &nonces, &used, NULL),
+	    JY_OK);
+	assert_int_equal(nonces.join_nonce, total);
+}
+
+/* ---- KEKs, peers, the rest ---- */
+
+static void
+test_keks(void **state)
+{
+	struct store *s = store_of(state);
+	struct kek_row row = util_kek("kek-b");
+	struct kek_row rows[2];
+	struct peer_row peer = util_peer("ns1");
+	struct device_row device = util_device(1);
+	struct errctx ec = ERRCTX_INIT;
+	size_t n;
+	bool more;
+
+	assert_int_equal(store_kek_get(s, "kek-b", rows, &ec), JY_ENOTFOUND);
+	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_ENOTFOUND);
+	assert_int_equal(store_kek_add(s, &row, &ec), JY_OK);
+	assert_int_equal(store_kek_get(s, "kek-b", rows, &ec), JY_OK);
+	ASSERT_SAME_ROW(kek, &rows[0], &row);
+	assert_int_equal(store_kek_add(s, &row, &ec), JY_EEXIST);
+	row = util_kek("");
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_EINVAL);
+	row = util_kek("kek-c");
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
+	row = util_kek("kek-a");
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
+
+	assert_int_equal(
+	    store_kek_list(s, NULL, rows, 2, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 2);
+	assert_true(more);
+	assert_string_equal(rows[0].label, "kek-a");
+	assert_int_equal(
+	    store_kek_list(s, "kek-b", rows, 2, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 1);
+	assert_false(more);
+	assert_string_equal(rows[0].label, "kek-c");
+
+	strcpy(peer.kek, "kek-b");
+	strcpy(device.as_kek, "kek-b");
+	assert_int_equal(store_peer_put(s, &peer, NULL), JY_OK);
+	assert_int_equal(store_device_put(s, &device, NULL), JY_OK);
+	ec = (struct errctx)ERRCTX_INIT;
+	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
+	assert_non_null(strstr(ec.text, "ns1"));
+	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
+	ec = (struct errctx)ERRCTX_INIT;
+	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
+	assert_non_null(strstr(ec.text, "0011223344550001"));
+	assert_int_equal(store_device_delete(s, &device.id, NULL), JY_OK);
+	assert_int_equal(store_kek_delete(s, "kek-b", NULL), JY_OK);
+	assert_int_equal(store_kek_get(s, "kek-b", rows, NULL), JY_ENOTFOUND);
+}
+
+static struct peer_row
+full_peer(void)
+{
+	struct peer_row row = util_peer("ns1");
+
+	row.has_uid = true;
+	row.uid = 1000;
+	row.has_fingerprint = true;
+	row.fingerprint[0] = 0xAB;
+	strcpy(row.cert_san, "ns1.example.com");
+	row.as_id_count = 2;
+	strcpy(row.as_ids[0], "as1");
+	strcpy(row.as_ids[1], "as2");
+	return row;
+}
+
+static void
+test_peer_credentials(void **state)
+{
+	struct store *s = store_of(state);
+	struct peer_row row = full_peer();
+	struct peer_row got;
+
+	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_ENOTFOUND);
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	assert_int_equal(store_peer_get(s, "ns1", &got, NULL), JY_OK);
+	ASSERT_SAME_ROW(peer, &got, &row);
+	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_OK);
+	ASSERT_SAME_ROW(peer, &got, &row);
+	assert_int_equal(
+	    store_peer_by_fingerprint(s, row.fingerprint, &got, NULL), JY_OK);
+	assert_int_equal(
+	    store_peer_by_san(s, "ns1.example.com", &got, NULL), JY_OK);
+	assert_int_equal(store_peer_by_as_id(s, "as2", &got, NULL), JY_OK);
+	assert_string_equal(got.name, "ns1");
+	assert_int_equal(store_peer_by_san(s, "as1", &got, NULL), JY_ENOTFOUND);
+	assert_int_equal(store_peer_by_as_id(s, "", &got, NULL), JY_ENOTFOUND);
+
+	/* A replaced row gives up what it no longer names. */
+	row.uid = 1001;
+	row.as_id_count = 1;
+	row.cert_san[0] = '\0';
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_ENOTFOUND);
+	assert_int_equal(store_peer_by_uid(s, 1001, &got, NULL), JY_OK);
+	assert_int_equal(
+	    store_peer_by_as_id(s, "as2", &got, NULL), JY_ENOTFOUND);
+	assert_int_equal(
+	    store_peer_by_san(s, "ns1.example.com", &got, NULL), JY_ENOTFOUND);
+
+	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
+	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_ENOTFOUND);
+	assert_int_equal(store_peer_by_uid(s, 1001, &got, NULL), JY_ENOTFOUND);
+}
+
+static void
+test_peer_conflicts(void **state)
+{
+	struct store *s = store_of(state);
+	struct peer_row row = full_peer();
+	struct peer_row other = util_peer("ns2");
+	struct peer_row got;
+	struct errctx ec = ERRCTX_INIT;
+
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	other.has_uid = true;
+	other.uid = 5;
+	assert_int_equal(store_peer_put(s, &other, NULL), JY_OK);
+	other.uid = 6;
+	other.as_id_count = 1;
+	strcpy(other.as_ids[0], "as1");
+	assert_int_equal(store_peer_put(s, &other, &ec), JY_EEXIST);
+	assert_non_null(strstr(ec.text, "ns1"));
+	assert_non_null(strstr(ec.text, "AS-ID as1"));
+
+	/* The one that lost is as it was, with all its credentials. */
+	assert_int_equal(store_peer_by_uid(s, 5, &got, NULL), JY_OK);
+	assert_int_equal(got.uid, 5);
+	assert_int_equal(store_peer_by_uid(s, 6, &got, NULL), JY_ENOTFOUND);
+}
+
+static void
+test_peer_list(void **state)
+{
+	struct store *s = store_of(state);
+	struct peer_row rows[2];
+	struct peer_row row;
+	size_t n;
+	bool more;
+
+	for (const char *name = "cab"; *name != '\0'; name++) {
+		char text[2] = { *name, '\0' };
+
+		row = util_peer(text);
+		assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	}
+	row = util_peer("");
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_EINVAL);
+	assert_int_equal(
+	    store_peer_list(s, NULL, rows, 2, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 2);
+	assert_true(more);
+	assert_string_equal(rows[1].name, "b");
+	assert_int_equal(
+	    store_peer_list(s, "b", rows, 2, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 1);
+	assert_false(more);
+	assert_int_equal(
+	    store_peer_list(s, "bb", rows, 2, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 1);
+	assert_string_equal(rows[0].name, "c");
+}
+
+static void
+test_meta(void **state)
+{
+	struct store *s = store_of(state);
+	const uint8_t value[STORE_META_MAX + 1] = { 1, 2, 3 };
+	uint8_t got[STORE_META_MAX];
+	size_t len;
+
+	assert_int_equal(
+	    store_meta_get(s, "token", got, &len, NULL), JY_ENOTFOUND);
+	assert_int_equal(store_meta_put(s, "token", value, 3, NULL), JY_OK);
+	assert_int_equal(
+	    store_meta_put(s, "token", value, STORE_META_MAX, NULL), JY_OK);
+	assert_int_equal(store_meta_get(s, "token", got, &len, NULL), JY_OK);
+	assert_int_equal(len, STORE_META_MAX);
+	assert_memory_equal(got, value, len);
+	assert_int_equal(
+	    store_meta_put(s, "token", value, sizeof(value), NULL), JY_EINVAL);
+	assert_int_equal(
+	    store_meta_put(s, "schema", value, 4, NULL), JY_EINVAL);
+}
+
+static void
+test_unknown_backend(void **state)
+{
+	struct store_config config = util_config("tape", "/nonexistent");
+	struct store *s = NULL;
+	struct errctx ec = ERRCTX_INIT;
+
+	(void)state;
+	assert_int_equal(store_open(&config, &s, &ec), JY_ECONFIG);
+	assert_null(s);
+	store_close(NULL);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int
+main(void)
+{
+	static const char *const names[] = { "memory", "lmdb" };
+	const struct CMUnitTest tests[] = {
+		CASE(test_device_put_get),
+		CASE(test_device_put_invalid),
+		CASE(test_device_names),
+		CASE(test_device_list),
+		CASE(test_device_delete),
+		CASE(test_join_commit),
+		CASE(test_join_conflict),
+		CASE(test_sessions_kept),
+		CASE(test_nonces_reset),
+		CASE(test_refusals),
+		CASE(test_refusal_flood),
+		CASE(test_refusal_flushed_alone),
+		CASE(test_group_commit),
+		CASE(test_rivals),
+		CASE(test_keks),
+		CASE(test_peer_credentials),
+		CASE(test_peer_conflicts),
+		CASE(test_peer_list),
+		CASE(test_meta),
+		cmocka_unit_test(test_unknown_backend),
+	};
+	int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		backend = names[i];
+		failed +=
+		    cmocka_run_group_tests_name(names[i], tests, NULL, NULL);
+	}
+	return failed;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* joinery-bench: options, rows and their printing. */
+#include "tools/bench.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/sys.h"
+
+#define TOKENS_MAX 4
+#define WORKERS_MAX 8
+
+struct plan {
+	struct bench_options options;
+	const char *tokens[TOKENS_MAX];
+	size_t token_count;
+	unsigned workers[WORKERS_MAX];
+	size_t worker_count;
+	bool json;
+};
+
+static int
+usage(FILE *out)
+{
+	(void)fprintf(out,
+	    "usage: joinery-bench [--token softhsm|softokn]... "
+	    "[--workers N]...\n"
+	    "           [--seconds S] [--joins N] [--devices N] "
+	    "[--in-flight N]\n"
+	    "           [--programs DIR] [--json]\n"
+	    "Measures, per token and number of workers, the token's floor, "
+	    "null calls and\njoins, on throwaway instances; see "
+	    "joinery-bench(1).\n");
+	return out == stdout ? 0 : 2;
+}
+
+/* One instance from its token to its figures. */
+static enum jy_err
+measure(const struct plan *plan, struct bench_instance *in,
+    struct bench_device *devices, struct bench_row *row, struct errctx *ec)
+{
+	const struct bench_options *o = &plan->options;
+	struct bench_load null = { 0 }, joins = { 0 };
+	struct bench_counters before, after;
+	enum jy_err err;
+
+	err = bench_floor(in, o->seconds, &row->floor_joins_per_s, ec);
+	if (err == JY_OK) {
+		err = bench_instance_start(in, o, devices, ec);
+	}
+	if (err == JY_OK) {
+		err = bench_load_pings(in, o, &null, ec);
+	}
+	if (err == JY_OK) { /* so that every key's copy is at hand */
+		struct bench_options warm = *o;
+
+		warm.joins = o->devices * 8;
+		err = bench_load_joins(in, &warm, devices, &joins, ec);
+	}
+	if (err == JY_OK) {
+		err = bench_instance_counters(in, &before, ec);
+	}
+	if (err == JY_OK) {
+		err = bench_load_joins(in, o, devices, &joins, ec);
+	}
+	if (err == JY_OK) {
+		err = bench_instance_counters(in, &after, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	row->null_calls_per_s = null.per_s;
+	row->joins = joins.done;
+	row->joins_per_s = joins.per_s;
+	row->p50_us = joins.p50_us;
+	row->p99_us = joins.p99_us;
+	row->ratio_to_floor = row->joins_per_s / row->floor_joins_per_s;
+	row->pkcs11_calls_per_join =
+	    (double)(after.pkcs11_calls - before.pkcs11_calls) /
+	    (double)joins.done;
+	row->fsyncs_per_join =
+	    (double)(after.syncs - before.syncs) / (double)joins.done;
+	row->rss_bytes = after.rss_bytes;
+	row->rss_growth_bytes =
+	    (int64_t)after.anon_bytes - (int64_t)before.anon_bytes;
+	return JY_OK;
+}
+
+static void
+print_head(void)
+{
+	(void)printf("%-8s %7s %9s %9s %9s %6s %7s %7s %6s %7s %8s %9s\n",
+	    "token", "workers", "floor/s", "null/s", "joins/s", "ratio",
+	    "p50 us", "p99 us", "calls", "fsyncs", "rss MiB", "grew KiB");
+}
+
+static void
+print_row(const struct bench_row *r)
+{
+	(void)printf("%-8s %7u %9.0f %9.0f %9.0f %6.2f %7.0f %7.0f %6.2f "
+		     "%7.3f %8.1f %9lld\n",
+	    r->token, r->workers, r->floor_joins_per_s, r->null_calls_per_s,
+	    r->joins_per_s, r->ratio_to_floor, r->p50_us, r->p99_us,
+	    r->pkcs11_calls_per_join, r->fsyncs_per_join,
+	    (double)r->rss_bytes / (1024 * 1024),
+	    (long long)r->rss_growth_bytes / 1024);
+	(void)fflush(stdout);
+}
+
+static void
+print_json(const struct bench_row *r, bool first)
+{
+	(void)printf("%s\n {\"token\": \"%s\", \"workers\": %u, "
+		     "\"floor_joins_per_s\": %.1f, "
+		     "\"null_calls_per_s\": %.1f, \"joins_per_s\": %.1f, "
+		     "\"ratio_to_floor\": %.3f, \"p50_us\": %.0f, "
+		     "\"p99_us\": %.0f, \"pkcs11_calls_per_join\": %.3f, "
+		     "\"fsyncs_per_join\": %.4f, \"joins\": %llu, "
+		     "\"rss_bytes\": %llu, \"rss_growth_bytes\": %lld}",
+	    first ? "[" : ",", r->token, r->workers, r->floor_joins_per_s,
+	    r->null_calls_per_s, r->joins_per_s, r->ratio_to_floor, r->p50_us,
+	    r->p99_us, r->pkcs11_calls_per_join, r->fsyncs_per_join,
+	    (unsigned long long)r->joins, (unsigned long long)r->rss_bytes,
+	    (long long)r->rss_growth_bytes);
+}
+
+static int
+run_plan(const struct plan *plan)
+{
+	struct bench_device *devices =
+	    sys_xcalloc(plan->options.devices, sizeof(devices[0]));
+	struct errctx ec = ERRCTX_INIT;
+	enum jy_err err = JY_OK;
+	bool first = true;
+
+	if (!plan->json) {
+		print_head();
+	}
+	for (size_t t = 0; err == JY_OK && t < plan->token_count; t++) {
+		for (size_t w = 0; err == JY_OK && w < plan->worker_count;
+		     w++) {
+			struct bench_instance in = { 0 };
+			struct bench_row row = {
+				.token = plan->tokens[t],
+				.workers = plan->workers[w],
+			};
+
+			err = bench_instance_new(
+			    &in, row.token, row.workers, &plan->options, &ec);
+			if (err == JY_OK) {
+				err = measure(plan, &in, devices, &row, &ec);
+			}
+			bench_instance_free(&in);
+			if (err == JY_OK && plan->json) {
+				print_json(&row, first);
+				first = false;
+			} else if (err == JY_OK) {
+				print_row(&row);
+			}
+		}
+	}
+	if (plan->json) {
+		(void)printf("%s\n]\n", first ? "[" : "");
+	}
+	if (err != JY_OK) {
+		(void)fprintf(
+		    stderr, "joinery-bench: %s\n", err_detail(&ec, err));
+	}
+	secret_wipe(devices, plan->options.devices * sizeof(devices[0]));
+	free(devices);
+	return err == JY_OK ? 0 : 1;
+}
+
+/* A positive number not above max. */
+static uint32_t
+number(const char *text, uint32_t max)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0' || v == 0 || v > max) {
+		(void)fprintf(stderr,
+		    "joinery-bench: %s is not a number from 1 to %u\n", text,
+		    max);
+		exit(2);
+	}
+	return (uint32_t)v;
+}
+
+static void
+add_token(struct plan *plan, const char *token)
+{
+	if (!bench_token_known(token) || plan->token_count == TOKENS_MAX) {
+		(void)fprintf(stderr,
+		    "joinery-bench: token is softhsm or softokn, not %s\n",
+		    token);
+		exit(2);
+	}
+	plan->tokens[plan->token_count++] = token;
+}
+
+static void
+add_workers(struct plan *plan, const char *text)
+{
+	if (plan->worker_count == WORKERS_MAX) {
+		(void)fprintf(stderr, "joinery-bench: too many --workers\n");
+		exit(2);
+	}
+	plan->workers[plan->worker_count++] = number(text, BENCH_WORKERS_MAX);
+}
+
+/* What was not said: both tokens, one worker and as many as processors. */
+static void
+fill_in(struct plan *plan)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (plan->token_count == 0) {
+		add_token(plan, "softhsm");
+		add_token(plan, "softokn");
+	}
+	if (plan->worker_count == 0) {
+		plan->workers[plan->worker_count++] = 1;
+		if (cores > 1 && cores <= BENCH_WORKERS_MAX) {
+			plan->workers[plan->worker_count++] = (unsigned)cores;
+		}
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "token", required_argument, NULL, 't' },
+		{ "workers", required_argument, NULL, 'w' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "joins", required_argument, NULL, 'n' },
+		{ "devices", required_argument, NULL, 'd' },
+		{ "in-flight", required_argument, NULL, 'f' },
+		{ "programs", required_argument, NULL, 'p' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct plan plan = {
+		.options = { .seconds = 5, .devices = 64, .in_flight = 128 },
+	};
+	int c;
+
+	if (argc == 4 && strcmp(argv[1], "--floor-child") == 0) {
+		return bench_floor_child(argv[2], number(argv[3], 86400));
+	}
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 't':
+			add_token(&plan, optarg);
+			break;
+		case 'w':
+			add_workers(&plan, optarg);
+			break;
+		case 's':
+			plan.options.seconds = number(optarg, 86400);
+			break;
+		case 'n':
+			plan.options.joins = number(optarg, 100000000);
+			break;
+		case 'd':
+			plan.options.devices = number(optarg, 100000);
+			break;
+		case 'f':
+			plan.options.in_flight = number(optarg, 2048);
+			break;
+		case 'p':
+			plan.options.programs = optarg;
+			break;
+		case 'j':
+			plan.json = true;
+			break;
+		case 'h':
+			return usage(stdout);
+		default:
+			return usage(stderr);
+		}
+	}
+	if (optind != argc) {
+		return usage(stderr);
+	}
+	fill_in(&plan);
+	return run_plan(&plan);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * joinery-bench: what a join costs beyond the token's own work.
+ *
+ * One row per token and number of workers, all in one run: the floor (the
+ * token operations of a join, in as many processes, with no server), null
+ * calls through front and worker, and joins.
+ */
+#ifndef JY_TOOLS_BENCH_H
+#define JY_TOOLS_BENCH_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/err.h"
+#include "src/base/hex.h"
+#include "src/base/secret.h"
+
+#define BENCH_PATH_MAX 256
+#define BENCH_WORKERS_MAX 64
+
+struct bench_options {
+	const char *programs; /* directory of a build, or NULL: installed */
+	uint32_t seconds;     /* that each figure is measured for */
+	uint32_t joins;       /* instead of seconds, for joins; 0: none */
+	uint32_t devices;
+	uint32_t in_flight;
+};
+
+/* A device of the bench; counters only, 1.0.4. */
+struct bench_device {
+	struct eui64 join_eui;
+	struct eui64 dev_eui;
+	struct secret_block key;
+	uint16_t dev_nonce;
+};
+
+/* A throwaway instance: token, store, server. */
+struct bench_instance {
+	char dir[BENCH_PATH_MAX];
+	char socket[BENCH_PATH_MAX];
+	char conf[BENCH_PATH_MAX];
+	unsigned workers;
+	pid_t server; /* 0: not running */
+};
+
+struct bench_row {
+	const char *token;
+	unsigned workers;
+	double floor_joins_per_s;
+	double null_calls_per_s;
+	double joins_per_s;
+	double ratio_to_floor;
+	double p50_us;
+	double p99_us;
+	double pkcs11_calls_per_join;
+	double fsyncs_per_join;
+	uint64_t joins;
+	uint64_t rss_bytes;       /* of all workers, in the end */
+	int64_t rss_growth_bytes; /* of their own memory, while joining */
+};
+
+/* ---- bench_instance.c ---- */
+
+/* "softhsm" and "softokn". */
+bool bench_token_known(const char *token);
+
+/* Prepare a directory with an initialised token and a configuration. */
+enum jy_err bench_instance_new(struct bench_instance *in, const char *token,
+    unsigned workers, const struct bench_options *o,
+    struct errctx *ec) JY_CHECK;
+
+/* Start the server, wait until it answers, give it KEK, peer and devices. */
+enum jy_err bench_instance_start(struct bench_instance *in,
+    const struct bench_options *o, struct bench_device *devices,
+    struct errctx *ec) JY_CHECK;
+
+/* Stop the server and remove the directory. */
+void bench_instance_free(struct bench_instance *in);
+
+/* Counters of all workers, summed; and their memory. */
+struct bench_counters {
+	uint64_t joins;
+	uint64_t pkcs11_calls;
+	uint64_t syncs;
+	uint64_t rss_bytes;
+	uint64_t anon_bytes;
+};
+
+enum jy_err bench_instance_counters(const struct bench_instance *in,
+    struct bench_counters *out, struct errctx *ec) JY_CHECK;
+
+/* ---- bench_floor.c ---- */
+
+/*
+ * The token operations of 1.0.x joins in as many processes as workers, for
+ * the given time; each process execs this program again, because a token
+ * library must not be forked.
+ */
+enum jy_err bench_floor(const struct bench_instance *in, uint32_t seconds,
+    double *joins_per_s, struct errctx *ec) JY_CHECK;
+
+/* What such a process does; prints its count on standard output. */
+int bench_floor_child(const char *conf, uint32_t seconds);
+
+/* ---- bench_load.c ---- */
+
+/* Null calls or joins over one connection, in_flight at a time. */
+struct bench_load {
+	uint64_t done;
+	double per_s;
+	double p50_us;
+	double p99_us;
+};
+
+enum jy_err bench_load_pings(const struct bench_instance *in,
+    const struct bench_options *o, struct bench_load *out,
+    struct errctx *ec) JY_CHECK;
+enum jy_err bench_load_joins(const struct bench_instance *in,
+    const struct bench_options *o, struct bench_device *devices,
+    struct bench_load *out, struct errctx *ec) JY_CHECK;
+
+#endif

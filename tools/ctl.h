@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of joineryctl share: the command line taken apart, the
+ * connection, the output and the one error that ends a run.
+ */
+#ifndef JY_TOOLS_CTL_H
+#define JY_TOOLS_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/joinery.pb-c.h"
+#include "src/base/err.h"
+#include "src/store/rows.h"
+#include "tools/client.h"
+#include "tools/ctl_show.h"
+#include "tools/seal.h"
+
+/* Exit statuses; documented, never to change their meaning. */
+enum ctl_exit {
+	CTL_OK = 0,
+	CTL_REFUSED = 1,   /* the server answered with an error */
+	CTL_USAGE = 2,     /* the command line is wrong */
+	CTL_CONNECT = 3,   /* no connection, or it was lost */
+	CTL_NOT_FOUND = 4, /* the server knows no such thing */
+	CTL_LOCAL = 5      /* a file or a key here */
+};
+
+enum ctl_option {
+#define OPTION(id, name, value, help) OPT_##id,
+#include "tools/ctl.def"
+#undef OPTION
+	OPT_COUNT
+};
+
+#define O(id) (UINT64_C(1) << OPT_##id)
+#define CTL_GLOBAL \
+	(O(SOCKET) | O(TCP) | O(CA) | O(CERT) | O(TLS_KEY) | O(CONFIG) | \
+	    O(TIMEOUT) | O(JSON) | O(HELP) | O(SHOW_VERSION))
+
+struct option_row {
+	const char *name;
+	const char *value; /* "" for a flag */
+	const char *help;
+};
+
+extern const struct option_row ctl_options[OPT_COUNT];
+
+struct ctl;
+
+typedef enum ctl_exit verb_run(struct ctl *ctl);
+
+struct verb {
+	const char *words;
+	const char *operand;
+	uint64_t required;
+	uint64_t optional;
+	verb_run *run;
+	const char *help;
+};
+
+extern const struct verb ctl_verbs[];
+extern const size_t ctl_verb_count;
+
+#define CTL_WORDS_MAX 4
+
+struct ctl_args {
+	const char *words[CTL_WORDS_MAX]; /* verb and operand as given */
+	size_t word_count;
+	const struct verb *verb; /* NULL until it is known */
+	const char *operand;     /* NULL if the verb takes none */
+	uint64_t given;
+	const char *value[OPT_COUNT]; /* of options given; the last one */
+	const char *net_ids[STORE_NET_IDS_MAX];
+	size_t net_id_count;
+	const char *as_ids[STORE_AS_IDS_MAX];
+	size_t as_id_count;
+};
+
+struct ctl_error {
+	char code[32]; /* of the server, or "USAGE", "CONNECT", "LOCAL" */
+	char text[400];
+	char hint[320];      /* what to do next; "" if unknown */
+	char request_id[64]; /* "" if the server gave none */
+};
+
+struct ctl {
+	struct ctl_args args;
+	struct show show;
+	struct client *client; /* NULL until the first call */
+	struct ctl_error error;
+};
+
+#define ctl_given(ctl, id) (((ctl)->args.given & O(id)) != 0)
+#define ctl_value(ctl, id) ((ctl)->args.value[OPT_##id])
+
+/* ---- ctl.c ---- */
+
+/*
+ * Record why the run ends and return exit, for "return ctl_fail(...)"; main
+ * prints it.  hint says what to do next; NULL for nothing.
+ */
+enum ctl_exit ctl_fail(struct ctl *ctl, enum ctl_exit exit, const char *hint,
+    const char *fmt, ...) JY_PRINTF(4, 5) JY_CHECK;
+
+/* ---- ctl_args.c ---- */
+
+/* Take the command line apart; help and version leave args.verb NULL. */
+enum ctl_exit args_parse(struct ctl *ctl, int argc, char **argv) JY_CHECK;
+
+/*
+ * Values of options; each fails with CTL_USAGE and what it would have to be.
+ * The _text ones take a limit in octets.
+ */
+enum ctl_exit args_number(struct ctl *ctl, enum ctl_option option, uint32_t min,
+    uint32_t max, uint32_t *out) JY_CHECK;
+enum ctl_exit args_bool(
+    struct ctl *ctl, enum ctl_option option, protobuf_c_boolean *out) JY_CHECK;
+enum ctl_exit args_text(
+    struct ctl *ctl, enum ctl_option option, size_t max, char **out) JY_CHECK;
+enum ctl_exit args_operand(struct ctl *ctl, size_t max, char **out) JY_CHECK;
+enum ctl_exit args_net_ids(
+    struct ctl *ctl, uint32_t out[STORE_NET_IDS_MAX]) JY_CHECK;
+
+/*
+ * An argument as an error may show it: never one that could be a key.
+ * A static text or arg itself.
+ */
+const char *args_shown(const char *arg);
+
+/* ---- ctl_help.c ---- */
+
+/* Help for the words of args: all, a group of verbs, or one verb. */
+enum ctl_exit help_print(struct ctl *ctl, FILE *out) JY_CHECK;
+
+void help_usage(FILE *out, const struct verb *verb);
+
+/* The verb, or the option, whose name is nearest to text; never NULL. */
+const struct verb *help_nearest_verb(const char *text);
+const char *help_nearest_option(const char *text);
+
+/* ---- ctl_call.c ---- */
+
+/*
+ * Ask, connecting first if need be.  An Error answer is a failure here, with
+ * a hint; any other answer than expected too.  Free *out with client_free.
+ */
+enum ctl_exit ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
+    Joinery__V1__Response__ResultCase expected,
+    Joinery__V1__Response **out) JY_CHECK;
+
+/* Ask, and show the answer; human readers see said if it says nothing. */
+enum ctl_exit ctl_call_and_show(struct ctl *ctl, Joinery__V1__Request *request,
+    Joinery__V1__Response__ResultCase expected, const char *said) JY_CHECK;
+
+/* The message inside of an answer. */
+const ProtobufCMessage *ctl_result(const Joinery__V1__Response *response);
+
+/* ---- ctl_key.c ---- */
+
+/* A key on its way from a file into a request. */
+struct ctl_key {
+	enum ctl_option option;
+	size_t len; /* octets it must have; 0: any length of AES */
+	struct sealed_key *sealed; /* what message points at */
+	Joinery__V1__SealedKey message;
+};
+
+/*
+ * Read and seal those of the n keys whose option was given: their message is
+ * then ready to be sent until ctl_keys_fini.
+ */
+enum ctl_exit ctl_keys_seal(
+    struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
+void ctl_keys_fini(struct ctl_key *keys, size_t n);
+
+/* ---- the verbs: ctl_admin.c ctl_device.c ctl_key.c ctl_list.c ctl_local.c */
+
+#define VERB(words, operand, required, optional, function, help) \
+	verb_run function;
+#include "tools/ctl.def"
+#undef VERB
+
+#endif
