@@ -134,6 +134,7 @@ prepare_softokn()
 	module=$(first_file "/usr/lib/$(gcc -print-multiarch)/libsoftokn3.so" \
 		/usr/lib/libsoftokn3.so)
 	mkdir -p "$dir/nss"
+	echo >"$dir/so-pin" # NSS has a security officer without a PIN only
 	token_uri="pkcs11:token=NSS%20Certificate%20DB?module-path=$module&pin-source=file:$dir/pin"
 	init_args="configdir='sql:$dir/nss' certPrefix='' keyPrefix='' secmod='secmod.db' flags="
 }
