@@ -31,7 +31,7 @@ static const struct token_kind {
 	    "/softhsm/libsofthsm2.so&pin-source=file:%s/pin",
 	    "" },
 	{ "softokn",
-	    "token=bench?module-path=" LIBDIR
+	    "token=NSS%%20Certificate%%20DB?module-path=" LIBDIR
 	    "/libsoftokn3.so&pin-source=file:%s/pin",
 	    "configdir='sql:%s/nss' certPrefix='' keyPrefix='' "
 	    "secmod='secmod.db' flags=" },

@@ -33,7 +33,6 @@ err_name(enum jy_err err)
 static enum jy_err
 record(struct errctx *ec, enum jy_err err, const char *fmt, va_list ap)
 {
-	jy_assert(err != JY_OK);
 	ec->err = err;
 	(void)vsnprintf(ec->text, sizeof(ec->text), fmt, ap);
 	return err;
@@ -44,6 +43,7 @@ err_set(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 {
 	va_list ap;
 
+	jy_assert(err != JY_OK);
 	if (ec == NULL || ec->err != JY_OK) {
 		return err;
 	}
@@ -58,6 +58,7 @@ err_replace(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 {
 	va_list ap;
 
+	jy_assert(err != JY_OK);
 	if (ec == NULL) {
 		return err;
 	}

@@ -56,6 +56,7 @@ respond_error(struct server *s, const struct asked *asked,
 	    conn_name(asked->conn), errcode_name(code), request_id, message,
 	    todo);
 	(void)snprintf(text, sizeof(text), "%s", message);
+	error.has_code = 1;
 	error.code = code;
 	error.message = text;
 	error.request_id = request_id;

@@ -101,26 +101,86 @@ same_key(const struct device_key *a, const struct device_key *b)
 	return a->generation == b->generation && a->role == b->role;
 }
 
-/* Destroy a replaced root key unless a retained session still needs it. */
-static void
-retire_root(const struct join_env *env, const struct device_id *id,
-    const struct device_key *old, const struct device_key *current)
+static uint64_t
+old_key_pack(const struct device_key *key)
 {
-	struct session_row sessions[STORE_SESSIONS_MAX];
-	size_t n;
+	return (uint64_t)key->role << 32 | key->generation;
+}
 
-	if (same_key(old, current) ||
-	    store_session_list(env->store, id, sessions, STORE_SESSIONS_MAX, &n,
-		NULL) != JY_OK) {
-		return;
-	}
+static struct device_key
+old_key_unpack(uint64_t packed)
+{
+	return (struct device_key){
+		.generation = (uint32_t)packed,
+		.role = (uint8_t)(packed >> 32),
+	};
+}
+
+/* Does a session need this root key to derive its keys again? */
+static bool
+is_needed(
+    const struct device_key *key, const struct session_row *sessions, size_t n)
+{
 	for (size_t i = 0; i < n; i++) {
-		if (same_key(old, &sessions[i].nwk_key) ||
-		    same_key(old, &sessions[i].app_key)) {
-			return;
+		if (same_key(key, &sessions[i].nwk_key) ||
+		    same_key(key, &sessions[i].app_key)) {
+			return true;
 		}
 	}
-	destroy_root(env, id, old);
+	return false;
+}
+
+/*
+ * Destroy the replaced root keys that no retained session needs.  Those
+ * destroyed may leave the row's list; who does not store the row again loses
+ * nothing, for a key that is gone is no error the next time.
+ */
+static enum jy_err
+destroy_old_roots(
+    const struct join_env *env, struct device_row *row, struct errctx *ec)
+{
+	struct session_row sessions[STORE_SESSIONS_MAX];
+	size_t n = 0;
+	uint8_t kept = 0;
+	enum jy_err err;
+
+	if (row->old_key_count == 0) {
+		return JY_OK;
+	}
+	err = store_session_list(
+	    env->store, &row->id, sessions, STORE_SESSIONS_MAX, &n, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	for (size_t i = 0; i < row->old_key_count; i++) {
+		struct device_key key = old_key_unpack(row->old_keys[i]);
+
+		if (is_needed(&key, sessions, n)) {
+			row->old_keys[kept++] = row->old_keys[i];
+		} else {
+			destroy_root(env, &row->id, &key);
+		}
+	}
+	row->old_key_count = kept;
+	return JY_OK;
+}
+
+/* Put a key that is being replaced on the row's list. */
+static enum jy_err
+retire_root(
+    struct device_row *row, const struct device_key *key, struct errctx *ec)
+{
+	if (key->generation == 0) {
+		return JY_OK;
+	}
+	if (row->old_key_count == STORE_OLD_KEYS_MAX) {
+		return err_set(ec, JY_EINUSE,
+		    "%d replaced root keys still serve sessions; let the "
+		    "device join first, or delete it",
+		    STORE_OLD_KEYS_MAX);
+	}
+	row->old_keys[row->old_key_count++] = old_key_pack(key);
+	return JY_OK;
 }
 
 /* An AppKey needs the rights of a root only where it is one. */
@@ -175,20 +235,37 @@ import_roots(const struct join_env *env, struct device_row *row,
 	return err;
 }
 
-enum jy_err
-registry_device_set(const struct join_env *env, struct device_row *row,
-    const struct hsm_sealed *nwk_key, const struct hsm_sealed *app_key,
-    struct errctx *ec)
+/* What must hold and be done before a new key is imported. */
+static enum jy_err
+prepare_row(const struct join_env *env, struct device_row *row, bool new_nwk,
+    bool new_app, struct errctx *ec)
 {
-	const struct device_key old_nwk = row->nwk_key;
-	const struct device_key old_app = row->app_key;
-	enum jy_err err;
+	enum jy_err err = check_device(env, row, ec);
 
 	row->changed_ms = env->sys->now_ms();
 	if (row->revision == 0) {
 		row->created_ms = row->changed_ms;
 	}
-	err = check_device(env, row, ec);
+	if (err == JY_OK) {
+		err = destroy_old_roots(env, row, ec);
+	}
+	if (err == JY_OK && new_nwk) {
+		err = retire_root(row, &row->nwk_key, ec);
+	}
+	if (err == JY_OK && new_app) {
+		err = retire_root(row, &row->app_key, ec);
+	}
+	return err;
+}
+
+enum jy_err
+registry_device_set(const struct join_env *env, struct device_row *row,
+    const struct hsm_sealed *nwk_key, const struct hsm_sealed *app_key,
+    struct errctx *ec)
+{
+	enum jy_err err;
+
+	err = prepare_row(env, row, nwk_key != NULL, app_key != NULL, ec);
 	if (err == JY_OK) {
 		err = import_roots(env, row, nwk_key, app_key, ec);
 	}
@@ -205,8 +282,8 @@ registry_device_set(const struct join_env *env, struct device_row *row,
 		}
 		return err;
 	}
-	retire_root(env, &row->id, &old_nwk, &row->nwk_key);
-	retire_root(env, &row->id, &old_app, &row->app_key);
+	/* The change is done; an old key that stays is tried again later. */
+	(void)destroy_old_roots(env, row, NULL);
 	return JY_OK;
 }
 
@@ -214,18 +291,12 @@ enum jy_err
 registry_device_delete(
     const struct join_env *env, const struct device_id *id, struct errctx *ec)
 {
-	struct session_row sessions[STORE_SESSIONS_MAX];
 	struct device_row row;
 	enum jy_err err;
-	size_t n;
 
 	err = store_device_get(env->store, id, &row, ec);
 	if (err == JY_ENOTFOUND) {
 		return err_replace(ec, JY_EDEVICE, "no such device");
-	}
-	if (err == JY_OK) {
-		err = store_session_list(
-		    env->store, id, sessions, STORE_SESSIONS_MAX, &n, ec);
 	}
 	if (err == JY_OK) {
 		err = store_device_delete(env->store, id, ec);
@@ -235,10 +306,8 @@ registry_device_delete(
 	}
 	destroy_root(env, id, &row.nwk_key);
 	destroy_root(env, id, &row.app_key);
-	for (size_t i = 0; i < n; i++) {
-		destroy_root(env, id, &sessions[i].nwk_key);
-		destroy_root(env, id, &sessions[i].app_key);
-	}
+	/* Its sessions are gone: nothing needs an old key. */
+	(void)destroy_old_roots(env, &row, NULL);
 	return JY_OK;
 }
 

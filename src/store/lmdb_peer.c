@@ -260,17 +260,41 @@ credential_take(
 	return err;
 }
 
+/* JY_ECONFLICT unless the stored row has the revision that was read. */
+static enum jy_err
+peer_check_revision(struct txn *t, const struct peer_row *row)
+{
+	struct peer_row stored = { 0 };
+	enum jy_err err = peer_row_get(t, row->name, &stored);
+
+	if (err == JY_ENOTFOUND || err == JY_ECORRUPT) {
+		/* A damaged row has lost its revision: it may be replaced. */
+		err_clear(t->ec);
+		err = JY_OK;
+	}
+	if (err == JY_OK && stored.revision != row->revision) {
+		return err_set(t->ec, JY_ECONFLICT,
+		    "peer \"%s\" was changed meanwhile", row->name);
+	}
+	return err;
+}
+
 static enum jy_err
 peer_write(struct txn *t, const struct peer_row *row)
 {
 	struct credential all[CREDENTIALS_OF_PEER_MAX];
 	size_t n = credentials_of_peer(row, all);
-	enum jy_err err = credentials_forget(t, slice_of_text(row->name));
+	struct peer_row next = *row;
+	enum jy_err err = peer_check_revision(t, row);
 
+	next.revision++;
+	if (err == JY_OK) {
+		err = credentials_forget(t, slice_of_text(row->name));
+	}
 	for (size_t i = 0; i < n && err == JY_OK; i++) {
 		err = credential_take(t, &all[i], row);
 	}
-	return err == JY_OK ? peer_row_put(t, row) : err;
+	return err == JY_OK ? peer_row_put(t, &next) : err;
 }
 
 enum jy_err

@@ -117,7 +117,14 @@ peer_put(struct memory *m, const struct peer_row *row, struct errctx *ec)
 	struct credential all[CREDENTIALS_OF_PEER_MAX];
 	size_t n = credentials_of_peer(row, all);
 	char text[CREDENTIAL_STR_LEN];
+	const struct peer_row *stored = list_find(&m->peers, row->name);
+	struct peer_row next = *row;
 
+	if ((stored != NULL ? stored->revision : 0) != row->revision) {
+		return err_set(ec, JY_ECONFLICT,
+		    "peer \"%s\" was changed meanwhile", row->name);
+	}
+	next.revision++;
 	for (size_t i = 0; i < n; i++) {
 		const struct peer_row *p = credential_owner(m, &all[i]);
 
@@ -127,7 +134,7 @@ peer_put(struct memory *m, const struct peer_row *row, struct errctx *ec)
 			    credential_str(&all[i], text));
 		}
 	}
-	return list_put(&m->peers, row, ec);
+	return list_put(&m->peers, &next, ec);
 }
 
 enum jy_err

@@ -71,6 +71,11 @@ struct layout {
 		PLACE(type, m), .kind = FIELD_UINT, .wire = 3, \
 				.max = NET_ID_MAX, COUNTED(type, m, count) \
 	}
+#define KEYS(type, m, count) \
+	{ \
+		PLACE(type, m), .kind = FIELD_UINT, .wire = 5, \
+				.max = 0xFFFFFFFFFFU, COUNTED(type, m, count) \
+	}
 #define TEXTS(type, m, count) \
 	{ \
 		PLACE(type, m), .kind = FIELD_TEXT, COUNTED(type, m, count) \
@@ -92,6 +97,7 @@ static const struct field device_fields[] = {
 	BOOL(struct device_row, v10_root_is_app_key),
 	KEY(struct device_row, nwk_key),
 	KEY(struct device_row, app_key),
+	KEYS(struct device_row, old_keys, old_key_count),
 	UINT(struct device_row, created_ms, 8, UINT64_MAX),
 	UINT(struct device_row, changed_ms, 8, UINT64_MAX),
 };
@@ -118,6 +124,11 @@ static const struct field session_fields[] = {
 	UINT(struct session_row, counter, 2, UINT16_MAX),
 	UINT(struct session_row, net_id, 3, NET_ID_MAX),
 	UINT(struct session_row, dev_addr, 4, UINT32_MAX),
+	UINT(struct session_row, dl_settings, 1, UINT8_MAX),
+	UINT(struct session_row, rx_delay, 1, UINT8_MAX),
+	BOOL(struct session_row, has_cf_list),
+	BYTES(struct session_row, cf_list),
+	BYTES(struct session_row, mic),
 	UINT(struct session_row, created_ms, 8, UINT64_MAX),
 	UINT(struct session_row, expires_ms, 8, UINT64_MAX),
 	TEXT(struct session_row, peer),
@@ -131,6 +142,7 @@ static const struct field kek_fields[] = {
 };
 
 static const struct field peer_fields[] = {
+	UINT(struct peer_row, revision, 4, UINT32_MAX),
 	UINT(struct peer_row, role, 1, PEER_ADMIN),
 	NET_IDS(struct peer_row, net_ids, net_id_count),
 	TEXTS(struct peer_row, as_ids, as_id_count),

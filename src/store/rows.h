@@ -41,6 +41,8 @@ struct device_key {
 	uint8_t role; /* enum key_role of join/keys.h */
 };
 
+#define STORE_OLD_KEYS_MAX 8
+
 struct device_row {
 	struct device_id id;
 	uint32_t revision;           /* counts changes; 0: not stored yet */
@@ -56,6 +58,10 @@ struct device_row {
 	bool v10_root_is_app_key;
 	struct device_key nwk_key;
 	struct device_key app_key;
+	/* Replaced root keys that may be in the token: role 1 | generation 4.
+	 */
+	uint8_t old_key_count;
+	uint64_t old_keys[STORE_OLD_KEYS_MAX];
 	uint64_t created_ms;
 	uint64_t changed_ms;
 };
@@ -115,6 +121,7 @@ enum peer_role { /* as PeerRole of the protocol */
 
 struct peer_row {
 	char name[STORE_LABEL_MAX + 1];
+	uint32_t revision; /* counts changes; 0: not stored yet */
 	enum peer_role role;
 	uint8_t net_id_count;
 	uint32_t net_ids[STORE_NET_IDS_MAX];

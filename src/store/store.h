@@ -167,8 +167,10 @@ enum jy_err store_peer_get(struct store *s, const char *name,
     struct peer_row *row, struct errctx *ec) JY_CHECK;
 
 /*
- * Create or replace.  JY_EEXIST when another peer owns one of its credentials
- * or AS-IDs; the detail says which and who.
+ * Create (row->revision 0) or replace (row->revision as read) a peer; the
+ * stored row has revision + 1.  JY_ECONFLICT when somebody else changed it,
+ * JY_EEXIST when another peer owns one of its credentials or AS-IDs; the
+ * detail says which and who.
  */
 enum jy_err store_peer_put(
     struct store *s, const struct peer_row *row, struct errctx *ec) JY_CHECK;

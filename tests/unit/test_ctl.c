@@ -229,6 +229,7 @@ test_error_answers(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		json_t *j;
 
+		error.has_code = 1;
 		error.code = cases[i].code;
 		error.message = (char *)(uintptr_t) "said\x1b[31m so";
 		error.request_id = (char *)(uintptr_t) "r-17";
@@ -397,6 +398,7 @@ test_list_follows_pages(void **state)
 	json_decref(j);
 	fake_ctl(&run, answer_pages, NULL, "kek list");
 	assert_non_null(strstr(run.out, "\nk5 "));
+	error.has_code = 1;
 	error.code = JOINERY__V1__ERROR_CODE__BUSY;
 	fake_ctl(&run, answer_page_then_error, NULL, "kek list --json");
 	assert_int_equal(run.status, 1);

@@ -28,9 +28,18 @@
 
 static uint64_t now_ms = 1760000000000;
 
+/* What happens elsewhere while a join is on its way: see test_lost_race. */
+static void (*meanwhile)(void);
+
 static uint64_t
 test_now(void)
 {
+	void (*happens)(void) = meanwhile;
+
+	meanwhile = NULL;
+	if (happens != NULL) {
+		happens();
+	}
 	return now_ms;
 }
 
@@ -780,9 +789,9 @@ test_join_nonce_exhausted(void **state)
 	check_refused(&j, &d, JY_EEXHAUSTED, JOIN_STEP_nonce);
 }
 
-/* Two joins of one device in a batch: the second loses, and runs again. */
+/* Joins of one device in a batch run one after the other. */
 static void
-test_batch_conflict(void **state)
+test_batch_rounds(void **state)
 {
 	struct sim_roots roots = { .has_app = true };
 	struct device_row as = for_as(LW_VERSION_1_0_4);
@@ -804,9 +813,115 @@ test_batch_conflict(void **state)
 	check_accepted(&j[0], &roots, &sim[0], 1);
 	check_accepted(&j[1], &roots, &sim[1], 2);
 	assert_false(j[0].reran);
-	assert_true(j[1].reran);
+	assert_false(j[1].reran);
 	/* The third repeats the DevNonce of the second. */
 	check_refused(&j[2], &d, JY_EREPLAY, JOIN_STEP_nonce);
+}
+
+static struct device_id racing_device;
+
+/* Another worker commits a join of the same device. */
+static void
+join_elsewhere(void)
+{
+	struct join_commit c = { .keep = 3 };
+	struct join_commit *batch[] = { &c };
+	struct device_row row;
+	struct nonce_row nonces;
+	size_t used;
+
+	assert_int_equal(
+	    store_device_get(t.env.store, &racing_device, &row, NULL), JY_OK);
+	assert_int_equal(
+	    store_nonces_get(t.env.store, &racing_device, &nonces, &used, NULL),
+	    JY_OK);
+	c.revision_seen = row.revision;
+	c.join_nonce_seen = nonces.join_nonce;
+	c.session = (struct session_row){
+		.id = { 9, racing_device.dev_eui.be[7] },
+		.device = racing_device,
+		.join_type = LW_JOIN_REQUEST,
+		.join_nonce = nonces.join_nonce + 1,
+		.counter = 700,
+	};
+	store_join_commit(t.env.store, batch, 1, NULL);
+	assert_int_equal(c.err, JY_OK);
+}
+
+/* A commit that lost a race runs again, and sees what the other one did. */
+static void
+test_lost_race(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 701, false);
+	struct join j;
+
+	(void)state;
+	racing_device = d.id;
+	meanwhile = join_elsewhere;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 2);
+	assert_true(j.reran);
+
+	d = add_device(&roots, &as);
+	sim = make_sim_join(&d, 700, false);
+	racing_device = d.id;
+	meanwhile = join_elsewhere;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	assert_true(j.reran);
+	check_refused(&j, &d, JY_EREPLAY, JOIN_STEP_nonce);
+}
+
+/* A request repeated in time, to the octet, gets the same answer. */
+static void
+test_repetition(void **state)
+{
+	struct sim_roots roots = { .has_nwk = true, .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_1_0);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 3, true), other;
+	struct peer_row stranger = t.ns;
+	uint8_t phy[SIM_REQUEST_LEN];
+	struct join j, again;
+
+	(void)state;
+	t.env.repeat_window_ms = 10000;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_1_0);
+	check_accepted(&j, &roots, &sim, 1);
+	now_ms += 9000;
+	(void)join_once(&again, &roots, &sim, LW_VERSION_1_1_0);
+	check_accepted(&again, &roots, &sim, 1);
+	assert_true(again.repeated);
+	assert_memory_equal(
+	    again.out.session_id, j.out.session_id, STORE_ID_LEN);
+	assert_int_equal(again.out.phy_len, j.out.phy_len);
+	assert_memory_equal(again.out.phy, j.out.phy, j.out.phy_len);
+	assert_int_equal(stored_join_nonce(&d), 1);
+
+	/* Anything else with that DevNonce is a replay. */
+	other = sim;
+	other.accept.dev_addr ^= 1;
+	(void)join_once(&again, &roots, &other, LW_VERSION_1_1_0);
+	check_refused(&again, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	other = sim;
+	other.accept.rx_delay ^= 1;
+	(void)join_once(&again, &roots, &other, LW_VERSION_1_1_0);
+	check_refused(&again, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	other = sim;
+	other.accept.has_cf_list = true;
+	(void)join_once(&again, &roots, &other, LW_VERSION_1_1_0);
+	check_refused(&again, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	(void)snprintf(stranger.name, sizeof(stranger.name), "stranger");
+	prepare(&again, &roots, &sim, LW_VERSION_1_1_0, phy);
+	again.peer = &stranger;
+	run(&again);
+	check_refused(&again, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	now_ms += 1001; /* too late */
+	(void)join_once(&again, &roots, &sim, LW_VERSION_1_1_0);
+	check_refused(&again, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	t.env.repeat_window_ms = 0;
 }
 
 /* ---- tests: what the AppSKey setting does ---- */
@@ -1140,6 +1255,11 @@ test_peers(void **state)
 	p.uid = 2003;
 	(void)snprintf(p.kek, sizeof(p.kek), "none");
 	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EKEK);
+	p.kek[0] = '\0';
+	p.as_id_count = 1; /* an NS that would be an AS too */
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
+	p.role = PEER_AS;
+	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
 
 	assert_int_equal(
 	    access_find(t.env.store, &c, false, &asker, NULL), JY_OK);
@@ -1189,6 +1309,7 @@ test_peer_certificates(void **state)
 	/* A certificate with names of two peers is nobody's. */
 	c.has_fingerprint = false;
 	two.has_fingerprint = false;
+	two.revision = 1;
 	(void)snprintf(two.cert_san, sizeof(two.cert_san), "dns.two.example");
 	assert_int_equal(registry_peer_set(&t.env, &two, NULL), JY_OK);
 	assert_int_equal(
@@ -1212,7 +1333,9 @@ main(void)
 		cmocka_unit_test(test_resets_join_nonces),
 		cmocka_unit_test(test_nonces_reset),
 		cmocka_unit_test(test_join_nonce_exhausted),
-		cmocka_unit_test(test_batch_conflict),
+		cmocka_unit_test(test_batch_rounds),
+		cmocka_unit_test(test_lost_race),
+		cmocka_unit_test(test_repetition),
 		cmocka_unit_test(test_app_s_key_modes),
 		cmocka_unit_test(test_clear_keys),
 		cmocka_unit_test(test_retrieve),

@@ -132,6 +132,7 @@ check_accept(struct vector *v)
 	uint8_t mine[LW_JOIN_ACCEPT_MAX];
 	size_t head_len;
 	size_t len;
+	uint8_t cf_list[LW_CF_LIST_LEN];
 	int phy_len = member(v->line, "join_accept", phy, sizeof(phy));
 
 	a->join_nonce = member_number(v->line, "join_nonce");
@@ -139,7 +140,8 @@ check_accept(struct vector *v)
 	a->dev_addr = member_number(v->line, "dev_addr");
 	a->dl_settings = (uint8_t)member_number(v->line, "dl_settings");
 	a->rx_delay = (uint8_t)member_number(v->line, "rx_delay");
-	a->has_cf_list = member(v->line, "cf_list", a->cf_list, 16) == 16;
+	a->has_cf_list = member(v->line, "cf_list", cf_list, 16) == 16;
+	a->cf_list = cf_list;
 	if (v->opt_neg) {
 		lw_block_js(block, LW_JS_INT_KEY, &v->request.dev_eui);
 		sim_crypto_encrypt(
@@ -349,6 +351,7 @@ static const struct eui64 join_eui_up = { { 1, 2, 3, 4, 5, 6, 7, 8 } };
 static void
 test_accept_octets(void **state)
 {
+	static const uint8_t cf_list[LW_CF_LIST_LEN] = { 0x11, [15] = 0x22 };
 	const struct lw_join_accept a = {
 		.join_nonce = 0x010203,
 		.net_id = 0x040506,
@@ -356,8 +359,7 @@ test_accept_octets(void **state)
 		.dl_settings = 0x7F,
 		.rx_delay = 0x0F,
 		.has_cf_list = true,
-		.cf_list = { 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-		    0x22 },
+		.cf_list = cf_list,
 	};
 	static const uint8_t wanted[29] = { 0x20, 3, 2, 1, 6, 5, 4, 10, 9, 8, 7,
 		0x7F, 0x0F, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -379,10 +381,12 @@ test_accept_types(void **state)
 {
 	static const enum lw_join_type types[] = { LW_JOIN_REJOIN_0,
 		LW_JOIN_REJOIN_1, LW_JOIN_REJOIN_2, LW_JOIN_REQUEST };
+	static const uint8_t cf_list[LW_CF_LIST_LEN];
 	struct lw_join_accept a = {
 		.join_nonce = 0xFFFFFF,
 		.dl_settings = LW_OPT_NEG,
 		.has_cf_list = true,
+		.cf_list = cf_list,
 	};
 	uint8_t head[11] = { 0, 8, 7, 6, 5, 4, 3, 2, 1, 0x00, 0x01 };
 	uint8_t out[LW_ACCEPT_INPUT_MAX];

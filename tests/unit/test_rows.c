@@ -54,6 +54,7 @@ test_device_layout(void **state)
 		0x00, 0x01,                                     /* flags */
 		0x00, 0x00, 0x00, 0x01, 0x01,                   /* NwkKey */
 		0x01, 0x02, 0x03, 0x04, 0x02,                   /* AppKey */
+		0x01, 0x4E, 0x0A, 0x0B, 0x0C, 0x0D,             /* old keys */
 		0x00, 0x00, 0x01, 0x8B, 0xCF, 0xE5, 0x68, 0x00, /* created */
 		0x00, 0x00, 0x01, 0x8B, 0xCF, 0xE5, 0x68, 0x01, /* changed */
 	};
@@ -64,6 +65,8 @@ test_device_layout(void **state)
 	row.revision = 0x0102;
 	(void)strcpy(row.as_id, "as1");
 	(void)strcpy(row.name, "n");
+	row.old_key_count = 1;
+	row.old_keys[0] = 0x4E0A0B0C0DU;
 	assert_int_equal(row_encode_device(&row, buf), sizeof(expected));
 	assert_memory_equal(buf, expected, sizeof(expected));
 }
@@ -149,7 +152,7 @@ test_out_of_range(void **state)
 	SPOILED(session, a_session(), 19, 3, "join_type");
 	SPOILED(kek, util_kek("k"), 10, 1, "bits");
 	SPOILED(kek, util_kek("k"), 9, 1, "bits");
-	SPOILED(peer, a_peer(), 1, PEER_ADMIN + 1, "role");
+	SPOILED(peer, a_peer(), 5, PEER_ADMIN + 1, "role");
 	SPOILED(refusal, util_refusal(1, 2), 13, STORE_LABEL_MAX + 1, "peer");
 }
 

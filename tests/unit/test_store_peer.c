@@ -94,6 +94,7 @@ test_peer_credentials(void **state)
 	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_ENOTFOUND);
 	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
 	assert_int_equal(store_peer_get(s, "ns1", &got, NULL), JY_OK);
+	row.revision++;
 	ASSERT_SAME_ROW(peer, &got, &row);
 	assert_int_equal(store_peer_by_uid(s, 1000, &got, NULL), JY_OK);
 	ASSERT_SAME_ROW(peer, &got, &row);
@@ -136,6 +137,10 @@ test_peer_conflicts(void **state)
 	other.has_uid = true;
 	other.uid = 5;
 	assert_int_equal(store_peer_put(s, &other, NULL), JY_OK);
+	/* Who read the row before that comes too late. */
+	assert_int_equal(store_peer_put(s, &other, &ec), JY_ECONFLICT);
+	err_clear(&ec);
+	other.revision++;
 	other.uid = 6;
 	other.as_id_count = 1;
 	strcpy(other.as_ids[0], "as1");
