@@ -30,13 +30,11 @@ err_name(enum jy_err err)
 	return err < JY_ERR_COUNT ? names[err] : "JY_E?";
 }
 
-static enum jy_err
-record(struct errctx *ec, enum jy_err err, const char *fmt, va_list ap)
+static JY_PRINTF(3, 0) void record(
+    struct errctx *ec, enum jy_err err, const char *fmt, va_list ap)
 {
-	jy_assert(err != JY_OK);
 	ec->err = err;
 	(void)vsnprintf(ec->text, sizeof(ec->text), fmt, ap);
-	return err;
 }
 
 enum jy_err
@@ -44,11 +42,12 @@ err_set(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 {
 	va_list ap;
 
+	jy_assert(err != JY_OK);
 	if (ec == NULL || ec->err != JY_OK) {
 		return err;
 	}
 	va_start(ap, fmt);
-	err = record(ec, err, fmt, ap);
+	record(ec, err, fmt, ap);
 	va_end(ap);
 	return err;
 }
@@ -58,11 +57,12 @@ err_replace(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 {
 	va_list ap;
 
+	jy_assert(err != JY_OK);
 	if (ec == NULL) {
 		return err;
 	}
 	va_start(ap, fmt);
-	err = record(ec, err, fmt, ap);
+	record(ec, err, fmt, ap);
 	va_end(ap);
 	return err;
 }

@@ -8,3 +8,5 @@
 
 #define err_set(ec, err, ...) \
 	((void)(err_set)((ec), (err), __VA_ARGS__), (err))
+#define err_replace(ec, err, ...) \
+	((void)(err_replace)((ec), (err), __VA_ARGS__), (err))
