@@ -28,7 +28,7 @@ p11-kit/:     hsm/
 lmdb.h:       src/store/lmdb
 event2/:      src/front/
 event.h:      src/front/
-openssl/:     src/front/tls. tools/client tools/seal. tools/sim
+openssl/:     src/front/tls. tools/client_link. tools/seal. tools/sim
 protobuf-c/:  proto/ src/worker/ src/front/ tools/
 .pb-c.h:      proto/ src/worker/ src/front/ tools/
 jansson.h:
