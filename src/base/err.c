@@ -30,12 +30,11 @@ err_name(enum jy_err err)
 	return err < JY_ERR_COUNT ? names[err] : "JY_E?";
 }
 
-static enum jy_err
-record(struct errctx *ec, enum jy_err err, const char *fmt, va_list ap)
+static JY_PRINTF(3, 0) void record(
+    struct errctx *ec, enum jy_err err, const char *fmt, va_list ap)
 {
 	ec->err = err;
 	(void)vsnprintf(ec->text, sizeof(ec->text), fmt, ap);
-	return err;
 }
 
 enum jy_err
@@ -48,7 +47,7 @@ err_set(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 		return err;
 	}
 	va_start(ap, fmt);
-	err = record(ec, err, fmt, ap);
+	record(ec, err, fmt, ap);
 	va_end(ap);
 	return err;
 }
@@ -63,7 +62,7 @@ err_replace(struct errctx *ec, enum jy_err err, const char *fmt, ...)
 		return err;
 	}
 	va_start(ap, fmt);
-	err = record(ec, err, fmt, ap);
+	record(ec, err, fmt, ap);
 	va_end(ap);
 	return err;
 }

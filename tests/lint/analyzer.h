@@ -6,5 +6,6 @@
  */
 #include "src/base/err.h"
 
-#define err_set(ec, err, ...) \
-	((void)(err_set)((ec), (err), __VA_ARGS__), (err))
+#define err_set(ec, err, ...) ((void)(err_set)((ec), (err), __VA_ARGS__), (err))
+#define err_replace(ec, err, ...) \
+	((void)(err_replace)((ec), (err), __VA_ARGS__), (err))

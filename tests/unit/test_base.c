@@ -106,6 +106,23 @@ err_first_failure_wins(void **state)
 }
 
 static void
+err_may_be_replaced_and_cleared(void **state)
+{
+	struct errctx ec = ERRCTX_INIT;
+
+	(void)state;
+	(void)err_set(&ec, JY_EIO, "first");
+	assert_int_equal(err_replace(&ec, JY_EMIC, "%s", "better"), JY_EMIC);
+	assert_int_equal(ec.err, JY_EMIC);
+	assert_string_equal(ec.text, "better");
+	assert_int_equal(err_replace(NULL, JY_EIO, "unheard"), JY_EIO);
+	err_clear(&ec);
+	assert_int_equal(ec.err, JY_OK);
+	assert_string_equal(ec.text, "");
+	err_clear(NULL);
+}
+
+static void
 err_long_detail_is_cut(void **state)
 {
 	struct errctx ec = ERRCTX_INIT;
@@ -122,6 +139,12 @@ set_ok(void)
 }
 
 static void
+replace_by_ok(void)
+{
+	(void)err_replace(NULL, JY_OK, "no error");
+}
+
+static void
 assert_false_condition(void)
 {
 	jy_assert(1 == 2);
@@ -132,6 +155,7 @@ our_own_fault_aborts(void **state)
 {
 	(void)state;
 	assert_true(dies(set_ok));
+	assert_true(dies(replace_by_ok));
 	assert_true(dies(assert_false_condition));
 	jy_assert(1 == 1);
 }
@@ -577,6 +601,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(err_names_are_unique_and_texts_there),
 		cmocka_unit_test(err_first_failure_wins),
+		cmocka_unit_test(err_may_be_replaced_and_cleared),
 		cmocka_unit_test(err_long_detail_is_cut),
 		cmocka_unit_test(our_own_fault_aborts),
 		cmocka_unit_test(secret_holds_octets),
