@@ -246,7 +246,7 @@ main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct plan plan = {
-		.options = { .seconds = 5, .devices = 64, .in_flight = 128 },
+		.options = { .seconds = 5, .devices = 256, .in_flight = 128 },
 	};
 	int c;
 

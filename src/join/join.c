@@ -470,13 +470,22 @@ commit_round(struct join *const round[], size_t n)
 	}
 }
 
-/* Run joins of different devices from the read of their rows to the end. */
+/*
+ * Run joins of different devices from the read of their rows to the end.  The
+ * token session is given back before the commit, so that another thread can
+ * use it while this one waits for the disk.
+ */
 static void
 run_round(struct join *const round[], size_t n)
 {
+	struct hsm *hsm = round[0]->env->hsm;
+	struct hsm_session *s = hsm_session_get(hsm);
+
 	for (size_t i = 0; i < n; i++) {
+		round[i]->token = s;
 		run_steps(round[i], JOIN_STEP_device, JOIN_STEP_commit);
 	}
+	hsm_session_put(hsm, s);
 	commit_round(round, n);
 }
 
@@ -495,7 +504,9 @@ rerun_losers(struct join *const round[], size_t n)
 			losers[count++] = round[i];
 		}
 	}
-	run_round(losers, count);
+	if (count > 0) {
+		run_round(losers, count);
+	}
 }
 
 static bool
@@ -530,7 +541,7 @@ next_round(struct join *waiting[], size_t *n, struct join *round[])
 }
 
 void
-join_run_batch(struct join *const batch[], size_t n, struct hsm_session *s)
+join_run_batch(struct join *const batch[], size_t n)
 {
 	struct join *waiting[JOIN_BATCH_MAX], *round[JOIN_BATCH_MAX];
 	size_t left = 0, taken;
@@ -539,7 +550,6 @@ join_run_batch(struct join *const batch[], size_t n, struct hsm_session *s)
 	for (size_t i = 0; i < n; i++) {
 		struct join *j = batch[i];
 
-		j->token = s;
 		j->err = JY_OK;
 		j->reran = j->repeated = false;
 		memset(j->step_us, 0, sizeof(j->step_us));

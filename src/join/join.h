@@ -83,11 +83,10 @@ struct join {
  * Run n joins in rounds, one join of each device in a round: each up to its
  * commit, then one durable transaction for the round.  A join that lost a
  * race runs once more.  Every join has its own err; when this returns, what
- * may be answered is on disk.  Runs on a token thread that holds session s.
+ * may be answered is on disk.  Runs on a token thread that holds no session.
  */
-void join_run_batch(
-    struct join *const batch[], size_t n, struct hsm_session *s);
+void join_run_batch(struct join *const batch[], size_t n);
 
-#define JOIN_BATCH_MAX 64
+#define JOIN_BATCH_MAX 128
 
 #endif

@@ -172,11 +172,11 @@ find_session(const struct join_env *env, const uint8_t id[STORE_ID_LEN],
 }
 
 enum jy_err
-session_retrieve(const struct join_env *env, struct hsm_session *s,
-    const struct peer_row *peer, enum peer_role as,
-    const uint8_t id[STORE_ID_LEN], const struct eui64 *dev_eui,
-    struct session_keys *out, struct errctx *ec)
+session_retrieve(const struct join_env *env, const struct peer_row *peer,
+    enum peer_role as, const uint8_t id[STORE_ID_LEN],
+    const struct eui64 *dev_eui, struct session_keys *out, struct errctx *ec)
 {
+	struct hsm_session *s;
 	struct device_row device;
 	struct session_row row;
 	struct delivery to;
@@ -201,7 +201,10 @@ session_retrieve(const struct join_env *env, struct hsm_session *s,
 	if (err != JY_OK) {
 		return err;
 	}
-	return as == PEER_NS
+	s = hsm_session_get(env->hsm);
+	err = as == PEER_NS
 	    ? session_network_keys(env, s, &row, &to, out, ec)
 	    : session_app_s_key(env, s, &row, &to, &out->app_s_key, ec);
+	hsm_session_put(env->hsm, s);
+	return err;
 }

@@ -63,7 +63,7 @@ enum jy_err session_app_s_key(const struct join_env *env, struct hsm_session *s,
  * PEER_NS gets the network keys, PEER_AS the AppSKey.  dev_eui may be NULL.
  * JY_ESESSION when the ID is unknown, has expired or is another device's.
  */
-enum jy_err session_retrieve(const struct join_env *env, struct hsm_session *s,
+enum jy_err session_retrieve(const struct join_env *env,
     const struct peer_row *peer, enum peer_role as,
     const uint8_t id[STORE_ID_LEN], const struct eui64 *dev_eui,
     struct session_keys *out, struct errctx *ec) JY_CHECK;

@@ -7,16 +7,16 @@
  * flush is shared by all who came during the flush before.
  *
  * Refused joins wait in a small table, the latest of a device each.  Whoever
- * leads takes them along; a thread of the queue leads with nothing but them
- * when they have waited long enough.
+ * leads takes them along; a tick that finds them old enough leads with nothing
+ * but them.
  */
 #include "src/store/commit.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "src/base/sys.h"
 
 #define REFUSALS_MAX 256
 
@@ -34,17 +34,15 @@ struct slot {
 struct commit_queue {
 	struct store_db *db;
 	uint32_t refusal_flush_ms;
-	pthread_mutex_t lock;    /* guards all below but writing[] */
-	pthread_cond_t changed;  /* the leader is done, or gives way */
-	pthread_cond_t refusals; /* one waits now, or the end has come */
-	pthread_t flusher;
-	bool leading; /* somebody is writing */
-	bool closing;
+	pthread_mutex_t lock;   /* guards all below but writing[] */
+	pthread_cond_t changed; /* the leader is done, or gives way */
+	bool leading;           /* somebody is writing */
 	struct join_group *first;
 	struct join_group **last;
 	struct slot slots[REFUSALS_MAX];
-	size_t n_waiting; /* slots in SLOT_WAITING */
-	size_t victim;    /* who gives way when all slots are taken */
+	size_t n_waiting;          /* slots in SLOT_WAITING */
+	size_t victim;             /* who gives way when all slots are taken */
+	uint64_t waiting_since_us; /* the first of those that wait */
 	uint64_t joins;
 	struct refusal_row writing[REFUSALS_MAX]; /* the leader's */
 };
@@ -154,67 +152,22 @@ commit_joins(struct commit_queue *q, struct join_commit *const batch[],
 	(void)pthread_mutex_unlock(&q->lock);
 }
 
-/* Wait until refusals are old enough to be worth a flush, or for the end. */
-static void
-refusals_ripen(struct commit_queue *q)
+void
+commit_tick(struct commit_queue *q)
 {
-	struct timespec until;
-	uint64_t ns;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	ns = (uint64_t)until.tv_nsec +
-	    (uint64_t)(q->refusal_flush_ms % 1000U) * 1000000U;
-	until.tv_sec +=
-	    (time_t)(q->refusal_flush_ms / 1000U) + (time_t)(ns / 1000000000U);
-	until.tv_nsec = (long)(ns % 1000000000U);
-	while (!q->closing &&
-	    pthread_cond_timedwait(&q->refusals, &q->lock, &until) !=
-		ETIMEDOUT) {
-		/* woken for nothing */
-	}
-}
-
-static void *
-flusher_main(void *arg)
-{
-	struct commit_queue *q = arg;
+	uint64_t wait_us = (uint64_t)q->refusal_flush_ms * 1000U;
 
 	(void)pthread_mutex_lock(&q->lock);
-	while (!q->closing) {
-		if (q->n_waiting == 0) {
-			(void)pthread_cond_wait(&q->refusals, &q->lock);
-			continue;
-		}
-		refusals_ripen(q);
-		while (q->leading) {
-			(void)pthread_cond_wait(&q->changed, &q->lock);
-		}
-		if (q->n_waiting > 0) {
-			lead(q);
-		}
+	if (q->n_waiting > 0 && !q->leading &&
+	    sys_mono_us() - q->waiting_since_us >= wait_us) {
+		lead(q);
 	}
 	(void)pthread_mutex_unlock(&q->lock);
-	return NULL;
-}
-
-/* A condition whose timeouts no change of the wall clock can disturb. */
-static int
-cond_init_monotonic(pthread_cond_t *cond)
-{
-	pthread_condattr_t attr;
-	int rc;
-
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	rc = pthread_cond_init(cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	return rc;
 }
 
 static void
 queue_release(struct commit_queue *q)
 {
-	(void)pthread_cond_destroy(&q->refusals);
 	(void)pthread_cond_destroy(&q->changed);
 	(void)pthread_mutex_destroy(&q->lock);
 	free(q);
@@ -225,7 +178,6 @@ commit_queue_new(struct store_db *db, uint32_t refusal_flush_ms,
     struct commit_queue **out, struct errctx *ec)
 {
 	struct commit_queue *q = calloc(1, sizeof(*q));
-	int rc;
 
 	if (q == NULL) {
 		return err_set(ec, JY_ENOMEM, "commit queue");
@@ -235,14 +187,7 @@ commit_queue_new(struct store_db *db, uint32_t refusal_flush_ms,
 	q->last = &q->first;
 	/* Without attributes these cannot fail on Linux. */
 	jy_assert(pthread_mutex_init(&q->lock, NULL) == 0 &&
-	    pthread_cond_init(&q->changed, NULL) == 0 &&
-	    cond_init_monotonic(&q->refusals) == 0);
-	rc = pthread_create(&q->flusher, NULL, flusher_main, q);
-	if (rc != 0) {
-		queue_release(q);
-		return err_set(
-		    ec, JY_ENOMEM, "flusher thread: %s", strerror(rc));
-	}
+	    pthread_cond_init(&q->changed, NULL) == 0);
 	*out = q;
 	return JY_OK;
 }
@@ -253,12 +198,6 @@ commit_queue_free(struct commit_queue *q)
 	if (q == NULL) {
 		return;
 	}
-	(void)pthread_mutex_lock(&q->lock);
-	q->closing = true;
-	(void)pthread_cond_broadcast(&q->refusals);
-	(void)pthread_mutex_unlock(&q->lock);
-	(void)pthread_join(q->flusher, NULL);
-
 	(void)pthread_mutex_lock(&q->lock);
 	jy_assert(!q->leading && q->first == NULL);
 	if (q->n_waiting > 0) {
@@ -311,7 +250,7 @@ commit_refusal_note(struct commit_queue *q, const struct refusal_row *row)
 	s->state = SLOT_WAITING;
 	s->row = *row;
 	if (q->n_waiting == 1) {
-		(void)pthread_cond_broadcast(&q->refusals);
+		q->waiting_since_us = sys_mono_us();
 	}
 	(void)pthread_mutex_unlock(&q->lock);
 }

@@ -10,16 +10,19 @@
 
 struct commit_queue;
 
-/* Starts the thread that flushes refusals; db is borrowed until the free. */
+/* db is borrowed until the free. */
 enum jy_err commit_queue_new(struct store_db *db, uint32_t refusal_flush_ms,
     struct commit_queue **out, struct errctx *ec) JY_CHECK;
 
-/* Write what waits, end the thread; NULL is fine. */
+/* Write what waits; NULL is fine. */
 void commit_queue_free(struct commit_queue *q);
 
 /* Returns when every entry of the batch has its err. */
 void commit_joins(struct commit_queue *q, struct join_commit *const batch[],
     size_t n, struct errctx *ec);
+
+/* Write refusals that have waited long enough. */
+void commit_tick(struct commit_queue *q);
 
 void commit_refusal_note(struct commit_queue *q, const struct refusal_row *row);
 

@@ -128,6 +128,12 @@ store_join_commit(struct store *s, struct join_commit *const batch[], size_t n,
 }
 
 void
+store_tick(struct store *s)
+{
+	commit_tick(s->queue);
+}
+
+void
 store_refusal_note(struct store *s, const struct refusal_row *row)
 {
 	jy_assert(row_check_refusal(row, NULL) == JY_OK);

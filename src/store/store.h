@@ -79,10 +79,16 @@ void store_join_commit(struct store *s, struct join_commit *const batch[],
 
 /*
  * Remember a refused join for "device get".  Costs no flush: it is written
- * with the next commit, or after refusal_flush_ms.  Only the latest of a
+ * with the next commit, or by store_tick.  Only the latest of a
  * device is kept; under a flood of many devices some are lost.
  */
 void store_refusal_note(struct store *s, const struct refusal_row *row);
+
+/*
+ * Write refusals that have waited refusal_flush_ms; to be called about once a
+ * second, from any thread.  One that cannot be written waits for the next.
+ */
+void store_tick(struct store *s);
 
 /* JY_ENOTFOUND when no join of the device was refused. */
 enum jy_err store_refusal_get(struct store *s, const struct device_id *id,

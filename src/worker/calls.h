@@ -14,7 +14,6 @@
 /* One request while it is being answered. */
 struct call {
 	const struct join_env *env;
-	struct hsm_session *token;
 	const struct asker *asker;
 	const char *request_id;
 	const Joinery__V1__Request *request;

@@ -124,8 +124,8 @@ retrieve(struct call *c, enum peer_role as, protobuf_c_boolean has_id,
 		    sizeof(eui.be), ec);
 	}
 	return err == JY_OK
-	    ? session_retrieve(c->env, c->token, &c->asker->peer, as,
-		  session_id, has_dev_eui ? &eui : NULL, keys, ec)
+	    ? session_retrieve(c->env, &c->asker->peer, as, session_id,
+		  has_dev_eui ? &eui : NULL, keys, ec)
 	    : err;
 }
 

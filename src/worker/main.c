@@ -152,47 +152,6 @@ say_hello(const struct hsm_report *report, struct errctx *ec)
 	    WORKER_FD_CORRIDOR, buf, FRAME_HEAD_LEN + len, ec);
 }
 
-/* Read the corridor until the front closes it or the pool has stopped. */
-static void
-read_corridor(struct pool *pool)
-{
-	struct frame_stream *fs =
-	    frame_stream_new(WORKER_FD_CORRIDOR, FRAME_CORRIDOR_MAX);
-	struct errctx ec = ERRCTX_INIT;
-	const uint8_t *frame;
-	enum jy_err err;
-	size_t len;
-
-	while ((err = frame_stream_next(fs, &frame, &len, &ec)) == JY_OK) {
-		pool_submit(pool, frame, len);
-	}
-	if (err != JY_ENOTFOUND) {
-		log_error("worker", "corridor broke", "error=\"%s\"",
-		    err_detail(&ec, err));
-	}
-	frame_stream_free(fs);
-}
-
-static enum jy_err
-serve(struct work_ctx *ctx, const struct hsm_report *report,
-    enum worker_status *status, struct errctx *ec)
-{
-	struct pool *pool;
-	enum jy_err err;
-
-	err = pool_new(
-	    ctx, WORKER_FD_CORRIDOR, (unsigned)ctx->conf->sessions, &pool, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	err = say_hello(report, ec);
-	if (err == JY_OK) {
-		read_corridor(pool);
-	}
-	*status = pool_free(pool);
-	return err;
-}
-
 /*
  * The end of the corridor ends a worker, in order; a terminal or a service
  * manager that signals the whole group must not come before it.  If the front
@@ -238,7 +197,11 @@ run_worker(void)
 	}
 	err = open_all(conf, &ctx.env, &report, &ec);
 	if (err == JY_OK) {
-		err = serve(&ctx, &report, &status, &ec);
+		err = say_hello(&report, &ec);
+	}
+	if (err == JY_OK) {
+		status = pool_run(
+		    &ctx, WORKER_FD_CORRIDOR, (unsigned)conf->sessions);
 	}
 out:
 	if (err != JY_OK) {

@@ -1,112 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Token threads.  Lock order: none is ever held together with another; see
+ * Token threads.  No lock is held while another is taken; see
  * ARCHITECTURE.md, Locks.
  */
 #include "src/worker/pool.h"
 
-#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "proto/frame.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
 
-#define BATCH_US 50000 /* of token work in a batch, about */
-#define CANARY_S 60    /* of idleness before the token is asked for a sign */
-
-struct job {
-	STAILQ_ENTRY(job) link;
-	size_t len;
-	uint8_t frame[];
-};
-
-STAILQ_HEAD(job_list, job);
+#define TICK_MS 1000 /* of idleness before what waits is looked after */
+#define CANARY_US (60 * 1000000ULL) /* before the token is asked for a sign */
+#define BATCH_US 20000U             /* of work in a batch, about */
 
 struct pool {
 	const struct work_ctx *ctx;
 	int fd;
-
-	pthread_mutex_t lock; /* guards the next four */
-	pthread_cond_t wake;
-	struct job_list jobs;
-	size_t waiting;
-	bool stopping;
-
+	pthread_mutex_t turn; /* guards the next three */
+	struct frame_stream *in;
+	bool ended;
+	uint64_t busy_us;           /* when there was work last */
 	pthread_mutex_t write_lock; /* replies of several threads */
 	_Atomic int status;         /* enum worker_status; 0: all is well */
-	unsigned thread_count;
-	pthread_t threads[];
 };
 
-/* What a thread needs for one batch; too large for its stack. */
-struct bench {
-	struct job *jobs[JOIN_BATCH_MAX];
+/* What a thread works on; too large for its stack. */
+struct batch {
 	struct work works[JOIN_BATCH_MAX];
 	struct join *joins[JOIN_BATCH_MAX];
 	size_t n;
-	size_t limit; /* jobs to take at most, see set_limit */
+	size_t limit; /* works to take at most, see set_limit */
 	struct work_replies replies;
 };
 
-void
-pool_submit(struct pool *p, const uint8_t *frame, size_t len)
-{
-	struct job *job = malloc(sizeof(*job) + len);
-
-	jy_assert(job != NULL);
-	job->len = len;
-	memcpy(job->frame, frame, len);
-	(void)pthread_mutex_lock(&p->lock);
-	STAILQ_INSERT_TAIL(&p->jobs, job, link);
-	p->waiting++;
-	(void)pthread_mutex_unlock(&p->lock);
-	(void)pthread_cond_signal(&p->wake);
-}
-
-/* Wait for work; false: nothing came for CANARY_S, or the end (*end). */
-static bool
-wait_for_jobs(struct pool *p, bool *end)
-{
-	struct timespec until;
-	int error = 0;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += CANARY_S;
-	while (p->waiting == 0 && !p->stopping && error != ETIMEDOUT) {
-		error = pthread_cond_timedwait(&p->wake, &p->lock, &until);
-	}
-	*end = p->waiting == 0 && p->stopping;
-	return p->waiting > 0;
-}
-
-/* Take a fair share of what waits, so that no thread idles beside it. */
-static bool
-take_jobs(struct pool *p, struct bench *b, bool *end)
-{
-	size_t share;
-
-	b->n = 0;
-	(void)pthread_mutex_lock(&p->lock);
-	if (wait_for_jobs(p, end)) {
-		share = (p->waiting + p->thread_count - 1) / p->thread_count;
-		while (b->n < share && b->n < b->limit) {
-			b->jobs[b->n++] = STAILQ_FIRST(&p->jobs);
-			STAILQ_REMOVE_HEAD(&p->jobs, link);
-		}
-		p->waiting -= b->n;
-	}
-	(void)pthread_mutex_unlock(&p->lock);
-	return b->n > 0;
-}
-
-/* Stop for good; the reader then sees the end of the corridor. */
+/* Stop for good; whoever has the turn then sees the end of the corridor. */
 static void
 pool_fail(struct pool *p, enum worker_status status)
 {
@@ -118,13 +53,16 @@ pool_fail(struct pool *p, enum worker_status status)
 	}
 }
 
-/* After trouble with the token: is it there at all?  Stops the pool if not. */
+/* Is the token there at all?  Stops the pool if not. */
 static bool
-token_lives(struct pool *p, struct hsm_session *s)
+token_lives(struct pool *p)
 {
+	struct hsm *hsm = p->ctx->env.hsm;
+	struct hsm_session *s = hsm_session_get(hsm);
 	struct errctx ec = ERRCTX_INIT;
-	enum jy_err err = hsm_canary(p->ctx->env.hsm, s, &ec);
+	enum jy_err err = hsm_canary(hsm, s, &ec);
 
+	hsm_session_put(hsm, s);
 	if (err == JY_OK) {
 		return true;
 	}
@@ -134,17 +72,134 @@ token_lives(struct pool *p, struct hsm_session *s)
 	return false;
 }
 
-/* A token that is gone holds nothing: that says nothing about its keys. */
+/* ---- reading, in turn ---- */
+
+/* Wait for a frame, for TICK_MS at most; false: none came. */
+static bool
+wait_for_frame(struct pool *p)
+{
+	struct pollfd fd = { .fd = p->fd, .events = POLLIN };
+
+	return frame_stream_ready(p->in) || poll(&fd, 1, TICK_MS) > 0;
+}
+
+/* Read a frame into the batch; at the end of the corridor p->ended is set. */
 static void
-blame_token(struct bench *b)
+read_frame(struct pool *p, struct batch *b)
+{
+	struct errctx ec = ERRCTX_INIT;
+	const uint8_t *frame;
+	enum jy_err err;
+	size_t len;
+
+	err = frame_stream_next(p->in, &frame, &len, &ec);
+	if (err == JY_OK && !work_open(&b->works[b->n], frame, len)) {
+		err = err_set(&ec, JY_EINVAL, "the front sent no envelope");
+	}
+	if (err == JY_OK) {
+		b->n++;
+		return;
+	}
+	p->ended = true;
+	if (err != JY_ENOTFOUND) {
+		log_error("worker", "corridor broke", "error=\"%s\"",
+		    err_detail(&ec, err));
+	}
+}
+
+/* Take what is ready; false when the corridor has ended. */
+static bool
+take_turn(struct pool *p, struct batch *b, bool *ask_canary)
+{
+	uint64_t now;
+	bool go_on;
+
+	b->n = 0;
+	(void)pthread_mutex_lock(&p->turn);
+	if (!p->ended && wait_for_frame(p)) {
+		do {
+			read_frame(p, b);
+		} while (
+		    !p->ended && b->n < b->limit && frame_stream_ready(p->in));
+	}
+	now = sys_mono_us();
+	*ask_canary = b->n == 0 && now - p->busy_us > CANARY_US;
+	if (b->n > 0 || *ask_canary) {
+		p->busy_us = now;
+	}
+	go_on = b->n > 0 || !p->ended;
+	(void)pthread_mutex_unlock(&p->turn);
+	return go_on;
+}
+
+/* ---- working ---- */
+
+/*
+ * The first of a batch waits for the last: with a slow token batches are
+ * small, so that none takes much longer than BATCH_US.
+ */
+static void
+set_limit(struct batch *b, uint64_t took_us)
+{
+	uint64_t limit = BATCH_US / (took_us / b->n + 1) + 1;
+
+	b->limit = limit < JOIN_BATCH_MAX ? (size_t)limit : JOIN_BATCH_MAX;
+}
+
+static bool
+had_token_trouble(struct batch *b)
 {
 	for (size_t i = 0; i < b->n; i++) {
-		struct work *w = &b->works[i];
-		enum jy_err *err = w->joins ? &w->join.err : &w->err;
+		enum jy_err err = *work_err(&b->works[i]);
+
+		if (err == JY_ETOKEN || err == JY_EPIN || err == JY_ENOKEY) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A token that is gone holds nothing: that says nothing about its keys. */
+static void
+blame_token(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		enum jy_err *err = work_err(&b->works[i]);
 
 		if (*err == JY_ENOKEY) {
 			*err = JY_ETOKEN;
 		}
+	}
+}
+
+/* Every request begins, the joins go down the line together. */
+static void
+run_batch(struct pool *p, struct batch *b)
+{
+	uint64_t start = sys_mono_us();
+	size_t joins = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct work *w = &b->works[i];
+
+		work_begin(w, p->ctx);
+		if (w->joins) {
+			b->joins[joins++] = &w->join;
+		}
+	}
+	join_run_batch(b->joins, joins);
+	set_limit(b, sys_mono_us() - start);
+	if (had_token_trouble(b) && !token_lives(p)) {
+		blame_token(b);
+	}
+}
+
+/* After the token is lost: answer without it. */
+static void
+refuse_batch(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		work_refuse(&b->works[i]);
 	}
 }
 
@@ -164,58 +219,8 @@ copy_counters(const struct work_ctx *ctx)
 	counters_set(n->store_syncs, store.syncs);
 }
 
-/*
- * The first job of a batch waits for the last: with a slow token batches are
- * small, so that none takes much longer than BATCH_US.
- */
 static void
-set_limit(struct bench *b, uint64_t took_us)
-{
-	uint64_t each_us = took_us / b->n + 1;
-	uint64_t limit = BATCH_US / each_us + 1;
-
-	b->limit = limit < JOIN_BATCH_MAX ? (size_t)limit : JOIN_BATCH_MAX;
-}
-
-/* Run a batch: every job begins, the joins go down the line together. */
-static void
-run_batch(struct pool *p, struct bench *b, struct hsm_session *s)
-{
-	uint64_t start = sys_mono_us();
-	size_t joins = 0;
-
-	for (size_t i = 0; i < b->n; i++) {
-		struct work *w = &b->works[i];
-
-		if (!work_begin(
-			w, p->ctx, s, b->jobs[i]->frame, b->jobs[i]->len)) {
-			log_error("worker", "front sent no envelope", "%s", "");
-			abort();
-		}
-		if (w->joins) {
-			b->joins[joins++] = &w->join;
-		}
-	}
-	if (joins > 0) {
-		join_run_batch(b->joins, joins, s);
-	}
-	set_limit(b, sys_mono_us() - start);
-}
-
-/* After the token is lost: answer without it. */
-static void
-refuse_batch(struct bench *b)
-{
-	for (size_t i = 0; i < b->n; i++) {
-		if (!work_refuse(
-			&b->works[i], b->jobs[i]->frame, b->jobs[i]->len)) {
-			abort();
-		}
-	}
-}
-
-static void
-end_batch(struct pool *p, struct bench *b)
+answer_batch(struct pool *p, struct batch *b)
 {
 	struct errctx ec = ERRCTX_INIT;
 	enum jy_err err;
@@ -223,7 +228,6 @@ end_batch(struct pool *p, struct bench *b)
 	b->replies.len = 0;
 	for (size_t i = 0; i < b->n; i++) {
 		work_end(&b->works[i], p->ctx, &b->replies);
-		free(b->jobs[i]);
 	}
 	copy_counters(p->ctx);
 	(void)pthread_mutex_lock(&p->write_lock);
@@ -238,106 +242,60 @@ end_batch(struct pool *p, struct bench *b)
 	}
 }
 
-static bool
-had_token_trouble(const struct bench *b)
-{
-	for (size_t i = 0; i < b->n; i++) {
-		const struct work *w = &b->works[i];
-		enum jy_err err = w->joins ? w->join.err : w->err;
-
-		if (err == JY_ETOKEN || err == JY_EPIN || err == JY_ENOKEY) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void *
 thread_main(void *arg)
 {
 	struct pool *p = arg;
-	struct hsm *hsm = p->ctx->env.hsm;
-	struct bench *b = sys_xcalloc(1, sizeof(*b));
-	struct hsm_session *s;
-	bool end = false;
+	struct batch *b = sys_xcalloc(1, sizeof(*b));
+	bool ask_canary;
 
 	b->limit = 1;
-	while (!end) {
-		bool work = take_jobs(p, b, &end);
-
-		if (end) {
-			break;
+	while (take_turn(p, b, &ask_canary)) {
+		if (b->n > 0) {
+			if (atomic_load(&p->status) == WORKER_DRAINED) {
+				run_batch(p, b);
+			} else {
+				refuse_batch(b);
+			}
+			answer_batch(p, b);
+		} else if (ask_canary) {
+			(void)token_lives(p);
 		}
-		if (work && atomic_load(&p->status) != WORKER_DRAINED) {
-			refuse_batch(b);
-			end_batch(p, b);
-			continue;
-		}
-		s = hsm_session_get(hsm);
-		if (work) {
-			run_batch(p, b, s);
-		}
-		if ((!work || had_token_trouble(b)) && !token_lives(p, s)) {
-			blame_token(b);
-		}
-		hsm_session_put(hsm, s);
-		if (work) {
-			end_batch(p, b);
-		}
+		store_tick(p->ctx->env.store);
 	}
 	free(b->replies.buf);
 	free(b);
 	return NULL;
 }
 
-enum jy_err
-pool_new(const struct work_ctx *ctx, int fd, unsigned threads,
-    struct pool **out, struct errctx *ec)
+enum worker_status
+pool_run(const struct work_ctx *ctx, int corridor, unsigned threads)
 {
-	struct pool *p =
-	    sys_xcalloc(1, sizeof(*p) + threads * sizeof(p->threads[0]));
-	pthread_condattr_t attr;
+	struct pool p = {
+		.ctx = ctx,
+		.fd = corridor,
+		.turn = PTHREAD_MUTEX_INITIALIZER,
+		.in = frame_stream_new(corridor, FRAME_CORRIDOR_MAX),
+		.busy_us = sys_mono_us(),
+		.write_lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	pthread_t *others = sys_xcalloc(threads, sizeof(others[0]));
 
-	p->ctx = ctx;
-	p->fd = fd;
-	STAILQ_INIT(&p->jobs);
-	(void)pthread_mutex_init(&p->lock, NULL);
-	(void)pthread_mutex_init(&p->write_lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&p->wake, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	for (unsigned i = 0; i < threads; i++) {
-		int error =
-		    pthread_create(&p->threads[i], NULL, thread_main, p);
+	for (unsigned i = 1; i < threads; i++) {
+		int error = pthread_create(&others[i], NULL, thread_main, &p);
 
 		if (error != 0) {
-			(void)pool_free(p);
-			return err_set(ec, JY_ENOMEM, "start a thread: %s",
-			    strerror(error));
+			log_error("worker", "cannot start a thread",
+			    "error=\"%s\"", strerror(error));
+			pool_fail(&p, WORKER_UNAVAILABLE);
+			threads = i;
 		}
-		p->thread_count++;
 	}
-	*out = p;
-	return JY_OK;
-}
-
-enum worker_status
-pool_free(struct pool *p)
-{
-	enum worker_status status;
-
-	(void)pthread_mutex_lock(&p->lock);
-	p->stopping = true;
-	(void)pthread_mutex_unlock(&p->lock);
-	(void)pthread_cond_broadcast(&p->wake);
-	for (unsigned i = 0; i < p->thread_count; i++) {
-		(void)pthread_join(p->threads[i], NULL);
+	(void)thread_main(&p);
+	for (unsigned i = 1; i < threads; i++) {
+		(void)pthread_join(others[i], NULL);
 	}
-	status = (enum worker_status)atomic_load(&p->status);
-	(void)pthread_cond_destroy(&p->wake);
-	(void)pthread_mutex_destroy(&p->lock);
-	(void)pthread_mutex_destroy(&p->write_lock);
-	free(p);
-	return status;
+	free(others);
+	frame_stream_free(p.in);
+	return (enum worker_status)atomic_load(&p.status);
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The token threads of a worker and the queue before them.
+ * The token threads of a worker: as many as it has token sessions.
  *
- * The reader submits frames; a thread takes its fair share of what waits,
- * runs it as one batch and writes the replies.  When the token is lost, the
- * pool stops by itself: what waits is answered TOKEN_UNAVAILABLE, the
- * corridor's reading end is shut, and the worker ends for the front to start
- * another: a fresh process is the recovery that every token library stands.
+ * The threads take turns in reading the corridor: whoever reads takes all
+ * that is ready, up to what a batch may hold, and gives the turn away before
+ * it starts to work.  The corridor itself is the queue.  With one session
+ * there is one thread, the process's first, and so no locking anywhere, also
+ * not inside the token library and malloc, where most of the time goes.
+ *
+ * When the token is lost, the pool stops by itself: what was read is answered
+ * TOKEN_UNAVAILABLE, and the worker ends for the front to start another: a
+ * fresh process is the recovery that every token library stands.
  */
 #ifndef JY_WORKER_POOL_H
 #define JY_WORKER_POOL_H
@@ -14,19 +18,11 @@
 #include "src/worker/status.h"
 #include "src/worker/work.h"
 
-struct pool;
-
-/* Start threads; ctx is borrowed until pool_free, fd is the corridor. */
-enum jy_err pool_new(const struct work_ctx *ctx, int fd, unsigned threads,
-    struct pool **out, struct errctx *ec) JY_CHECK;
-
-/* Queue a frame; it is copied.  Called by the reader only. */
-void pool_submit(struct pool *p, const uint8_t *frame, size_t len);
-
 /*
- * Finish what waits, end the threads, give everything back; says why the
- * pool had stopped by itself, else WORKER_DRAINED.
+ * Serve until the front closes the corridor (WORKER_DRAINED) or the token is
+ * lost (why).  Everything that was read has been answered then.
  */
-enum worker_status pool_free(struct pool *p);
+enum worker_status pool_run(
+    const struct work_ctx *ctx, int corridor, unsigned threads);
 
 #endif

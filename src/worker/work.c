@@ -41,12 +41,10 @@ find_asker(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 }
 
 static enum jy_err
-run_call(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
-    struct errctx *ec)
+run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 {
 	struct call call = {
 		.env = &ctx->env,
-		.token = s,
 		.asker = &w->asker,
 		.request_id = w->envelope->request_id,
 		.request = w->request,
@@ -58,8 +56,7 @@ run_call(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
 }
 
 static enum jy_err
-begin(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
-    struct errctx *ec)
+begin(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 {
 	enum jy_err err;
 
@@ -80,7 +77,7 @@ begin(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
 		return err;
 	}
 	if (w->def->run != NULL) {
-		return run_call(w, ctx, s, ec);
+		return run_call(w, ctx, ec);
 	}
 	w->join.env = &ctx->env;
 	w->join.peer = &w->asker.peer;
@@ -89,8 +86,8 @@ begin(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
 	return err;
 }
 
-static bool
-open_envelope(struct work *w, const uint8_t *frame, size_t len)
+bool
+work_open(struct work *w, const uint8_t *frame, size_t len)
 {
 	w->request = NULL;
 	w->def = NULL;
@@ -103,28 +100,25 @@ open_envelope(struct work *w, const uint8_t *frame, size_t len)
 	return w->envelope != NULL;
 }
 
-bool
-work_begin(struct work *w, const struct work_ctx *ctx, struct hsm_session *s,
-    const uint8_t *frame, size_t len)
+void
+work_begin(struct work *w, const struct work_ctx *ctx)
 {
-	if (!open_envelope(w, frame, len)) {
-		return false;
-	}
-	w->err = begin(w, ctx, s, &w->ec);
-	return true;
+	w->err = begin(w, ctx, &w->ec);
 }
 
-bool
-work_refuse(struct work *w, const uint8_t *frame, size_t len)
+void
+work_refuse(struct work *w)
 {
-	if (!open_envelope(w, frame, len)) {
-		return false;
-	}
 	w->request = joinery__v1__request__unpack(
 	    NULL, w->envelope->request.len, w->envelope->request.data);
 	w->err = err_set(
 	    &w->ec, JY_ETOKEN, "the token was lost; the worker restarts");
-	return true;
+}
+
+enum jy_err *
+work_err(struct work *w)
+{
+	return w->joins ? &w->join.err : &w->err;
 }
 
 /* ---- what happened: counters and the log ---- */

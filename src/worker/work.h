@@ -39,15 +39,22 @@ struct work_replies {
 };
 
 /*
- * Take an envelope apart, find the asker, and answer the call, or, for a
- * join, make w->join ready for join_run_batch.  frame is borrowed.  False
- * when the frame is no envelope: the front is broken.
+ * Take an envelope off the corridor; frame is copied.  False when it is none:
+ * the front is broken.
  */
-bool work_begin(struct work *w, const struct work_ctx *ctx,
-    struct hsm_session *s, const uint8_t *frame, size_t len) JY_CHECK;
+bool work_open(struct work *w, const uint8_t *frame, size_t len) JY_CHECK;
 
-/* The same without a token: the answer will be TOKEN_UNAVAILABLE. */
-bool work_refuse(struct work *w, const uint8_t *frame, size_t len) JY_CHECK;
+/*
+ * Find the asker and answer the call, or, for a join, make w->join ready for
+ * join_run_batch.
+ */
+void work_begin(struct work *w, const struct work_ctx *ctx);
+
+/* Instead of work_begin, without a token: it will be TOKEN_UNAVAILABLE. */
+void work_refuse(struct work *w);
+
+/* What became of it, before work_end; the caller may change it. */
+enum jy_err *work_err(struct work *w);
 
 /*
  * Put the framed reply behind the others, count and log what happened, and

@@ -304,10 +304,8 @@ static void
 run(struct join *j)
 {
 	struct join *batch[] = { j };
-	struct hsm_session *s = hsm_session_get(t.hsm);
 
-	join_run_batch(batch, 1, s);
-	hsm_session_put(t.hsm, s);
+	join_run_batch(batch, 1);
 }
 
 /* Prepare and run one join; returns its err. */
@@ -798,7 +796,6 @@ test_batch_rounds(void **state)
 	struct device_row d = add_device(&roots, &as);
 	struct sim_join sim[3];
 	uint8_t phy[3][SIM_REQUEST_LEN];
-	struct hsm_session *s;
 	struct join j[3];
 	struct join *batch[3] = { &j[0], &j[1], &j[2] };
 
@@ -807,9 +804,7 @@ test_batch_rounds(void **state)
 		sim[i] = make_sim_join(&d, (uint16_t)(i == 2 ? 1 : i), false);
 		prepare(&j[i], &roots, &sim[i], LW_VERSION_1_0_4, phy[i]);
 	}
-	s = hsm_session_get(t.hsm);
-	join_run_batch(batch, 3, s);
-	hsm_session_put(t.hsm, s);
+	join_run_batch(batch, 3);
 	check_accepted(&j[0], &roots, &sim[0], 1);
 	check_accepted(&j[1], &roots, &sim[1], 2);
 	assert_false(j[0].reran);
@@ -993,12 +988,7 @@ static enum jy_err
 retrieve(const struct peer_row *peer, enum peer_role as, const uint8_t *id,
     const struct eui64 *dev_eui, struct session_keys *keys)
 {
-	struct hsm_session *s = hsm_session_get(t.hsm);
-	enum jy_err err =
-	    session_retrieve(&t.env, s, peer, as, id, dev_eui, keys, NULL);
-
-	hsm_session_put(t.hsm, s);
-	return err;
+	return session_retrieve(&t.env, peer, as, id, dev_eui, keys, NULL);
 }
 
 static void
