@@ -11,6 +11,7 @@
 #include "src/base/sys.h"
 
 #define TOKENS_MAX 4
+#define DEVICES_MAX 100000
 #define WORKERS_MAX 8
 
 struct plan {
@@ -47,7 +48,7 @@ measure(const struct plan *plan, struct bench_instance *in,
 	struct bench_counters before, after;
 	enum jy_err err;
 
-	err = bench_floor(in, o->seconds, &row->floor_joins_per_s, ec);
+	err = bench_floor(in, o, &row->floor_joins_per_s, ec);
 	if (err == JY_OK) {
 		err = bench_instance_start(in, o, devices, ec);
 	}
@@ -246,12 +247,13 @@ main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	struct plan plan = {
-		.options = { .seconds = 5, .devices = 256, .in_flight = 128 },
+		.options = { .seconds = 5, .devices = 256, .in_flight = 256 },
 	};
 	int c;
 
-	if (argc == 4 && strcmp(argv[1], "--floor-child") == 0) {
-		return bench_floor_child(argv[2], number(argv[3], 86400));
+	if (argc == 5 && strcmp(argv[1], "--floor-child") == 0) {
+		return bench_floor_child(argv[2], number(argv[3], 86400),
+		    number(argv[4], DEVICES_MAX));
 	}
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (c) {
@@ -268,7 +270,7 @@ main(int argc, char **argv)
 			plan.options.joins = number(optarg, 100000000);
 			break;
 		case 'd':
-			plan.options.devices = number(optarg, 100000);
+			plan.options.devices = number(optarg, DEVICES_MAX);
 			break;
 		case 'f':
 			plan.options.in_flight = number(optarg, 2048);

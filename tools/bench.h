@@ -96,15 +96,16 @@ enum jy_err bench_instance_counters(const struct bench_instance *in,
 /* ---- bench_floor.c ---- */
 
 /*
- * The token operations of 1.0.x joins in as many processes as workers, for
- * the given time; each process execs this program again, because a token
+ * The token operations of 1.0.x joins, of as many devices, in as many
+ * processes as workers; each process execs this program again, because a token
  * library must not be forked.
  */
-enum jy_err bench_floor(const struct bench_instance *in, uint32_t seconds,
-    double *joins_per_s, struct errctx *ec) JY_CHECK;
+enum jy_err bench_floor(const struct bench_instance *in,
+    const struct bench_options *o, double *joins_per_s,
+    struct errctx *ec) JY_CHECK;
 
 /* What such a process does; prints its count on standard output. */
-int bench_floor_child(const char *conf, uint32_t seconds);
+int bench_floor_child(const char *conf, uint32_t seconds, uint32_t devices);
 
 /* ---- bench_load.c ---- */
 

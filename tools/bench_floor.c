@@ -17,61 +17,64 @@
 #include "src/conf/conf.h"
 #include "tools/bench.h"
 
+/* As many root keys as there will be devices, for they cost time too. */
 struct floor_keys {
-	struct hsm_key *root;
+	struct hsm_key **roots;
+	uint32_t root_count;
 	struct hsm_key *kek;
 };
 
-/* Throwaway keys, under IDs of this process. */
+/* A throwaway key, under an ID of this process. */
+static enum jy_err
+make_key(struct hsm *hsm, enum hsm_template template, uint32_t number,
+    struct hsm_key **out, struct errctx *ec)
+{
+	uint8_t kcv[HSM_KCV_LEN];
+	struct hsm_id id;
+	enum jy_err err;
+
+	id.len = (uint8_t)snprintf(
+	    (char *)id.b, sizeof(id.b), "floor-%d-%u", (int)getpid(), number);
+	err = hsm_key_generate(hsm, template == HSM_KEK ? 32 : 16, template,
+	    &id, "joinery-bench", kcv, ec);
+	return err == JY_OK ? hsm_key_get(hsm, &id, template, out, ec) : err;
+}
+
 static enum jy_err
 make_keys(struct hsm *hsm, struct floor_keys *keys, struct errctx *ec)
 {
-	uint8_t kcv[HSM_KCV_LEN];
-	struct hsm_id root, kek;
-	enum jy_err err;
+	enum jy_err err = make_key(hsm, HSM_KEK, 0, &keys->kek, ec);
 
-	root.len = (uint8_t)snprintf(
-	    (char *)root.b, sizeof(root.b), "floor-root-%d", (int)getpid());
-	kek.len = (uint8_t)snprintf(
-	    (char *)kek.b, sizeof(kek.b), "floor-kek-%d", (int)getpid());
-	err = hsm_key_generate(
-	    hsm, 16, HSM_ROOT, &root, "joinery-bench", kcv, ec);
-	if (err == JY_OK) {
-		err = hsm_key_generate(
-		    hsm, 32, HSM_KEK, &kek, "joinery-bench", kcv, ec);
-	}
-	if (err == JY_OK) {
-		err = hsm_key_get(hsm, &root, HSM_ROOT, &keys->root, ec);
-	}
-	if (err == JY_OK) {
-		err = hsm_key_get(hsm, &kek, HSM_KEK, &keys->kek, ec);
+	for (uint32_t i = 0; err == JY_OK && i < keys->root_count; i++) {
+		err = make_key(hsm, HSM_ROOT, i + 1, &keys->roots[i], ec);
 	}
 	return err;
 }
 
 static enum jy_err
-one_join(
-    struct hsm_session *s, const struct floor_keys *keys, struct errctx *ec)
+one_join(struct hsm_session *s, const struct floor_keys *keys, uint64_t n,
+    struct errctx *ec)
 {
+	struct hsm_key *root = keys->roots[n % keys->root_count];
 	static const uint8_t request[19], accept[13], plain[16];
 	static const uint8_t nwk_block[16] = { 1 }, app_block[16] = { 2 };
 	uint8_t mic[HSM_MIC_LEN], out[16], wrapped[HSM_WRAPPED_LEN];
 	enum jy_err err;
 
-	err = hsm_mic(s, keys->root, request, sizeof(request), mic, ec);
+	err = hsm_mic(s, root, request, sizeof(request), mic, ec);
 	if (err == JY_OK) {
-		err = hsm_mic(s, keys->root, accept, sizeof(accept), mic, ec);
+		err = hsm_mic(s, root, accept, sizeof(accept), mic, ec);
 	}
 	if (err == JY_OK) {
-		err = hsm_decrypt(s, keys->root, plain, sizeof(plain), out, ec);
-	}
-	if (err == JY_OK) {
-		err = hsm_derive_wrapped(
-		    s, keys->root, nwk_block, keys->kek, wrapped, ec);
+		err = hsm_decrypt(s, root, plain, sizeof(plain), out, ec);
 	}
 	if (err == JY_OK) {
 		err = hsm_derive_wrapped(
-		    s, keys->root, app_block, keys->kek, wrapped, ec);
+		    s, root, nwk_block, keys->kek, wrapped, ec);
+	}
+	if (err == JY_OK) {
+		err = hsm_derive_wrapped(
+		    s, root, app_block, keys->kek, wrapped, ec);
 	}
 	return err;
 }
@@ -89,12 +92,15 @@ wait_for_start(void)
 }
 
 int
-bench_floor_child(const char *path, uint32_t seconds)
+bench_floor_child(const char *path, uint32_t seconds, uint32_t devices)
 {
 	struct errctx ec = ERRCTX_INIT;
-	struct floor_keys keys = { 0 };
+	struct floor_keys keys = {
+		.roots = sys_xcalloc(devices, sizeof(keys.roots[0])),
+		.root_count = devices,
+	};
 	struct hsm_report report = { 0 };
-	struct hsm_config config = { .sessions = 1, .cache = 16 };
+	struct hsm_config config = { .sessions = 1, .cache = devices + 16 };
 	struct hsm_session *s;
 	struct hsm *hsm = NULL;
 	struct conf *conf = NULL;
@@ -115,8 +121,7 @@ bench_floor_child(const char *path, uint32_t seconds)
 		wait_for_start();
 		start = sys_mono_us();
 		do {
-			err = one_join(s, &keys, &ec);
-			count++;
+			err = one_join(s, &keys, count++, &ec);
 			end = sys_mono_us();
 		} while (err == JY_OK && end - start < seconds * 1000000ULL);
 		hsm_session_put(hsm, s);
@@ -127,8 +132,11 @@ bench_floor_child(const char *path, uint32_t seconds)
 		(void)fprintf(
 		    stderr, "joinery-bench: floor: %s\n", err_detail(&ec, err));
 	}
+	for (uint32_t i = 0; i < devices; i++) {
+		hsm_key_put(hsm, keys.roots[i]);
+	}
+	free(keys.roots);
 	hsm_key_put(hsm, keys.kek);
-	hsm_key_put(hsm, keys.root);
 	hsm_close(hsm);
 	conf_free(conf);
 	return err == JY_OK ? 0 : 1;
@@ -141,22 +149,23 @@ struct child {
 };
 
 static enum jy_err
-start_child(
-    struct child *c, const char *conf, uint32_t seconds, struct errctx *ec)
+start_child(struct child *c, const char *conf, const struct bench_options *o,
+    struct errctx *ec)
 {
 	int in[2], out[2];
-	char arg[16];
+	char seconds[16], devices[16];
 
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
 		return err_set(ec, JY_EIO, "pipe: %s", strerror(errno));
 	}
-	(void)snprintf(arg, sizeof(arg), "%u", seconds);
+	(void)snprintf(seconds, sizeof(seconds), "%u", o->seconds);
+	(void)snprintf(devices, sizeof(devices), "%u", o->devices);
 	c->pid = fork();
 	if (c->pid == 0) {
 		(void)dup2(in[0], STDIN_FILENO);
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)execl("/proc/self/exe", "joinery-bench", "--floor-child",
-		    conf, arg, (char *)NULL);
+		    conf, seconds, devices, (char *)NULL);
 		_exit(127);
 	}
 	(void)close(in[0]);
@@ -175,7 +184,7 @@ child_line(struct child *c, char *line, size_t cap)
 }
 
 enum jy_err
-bench_floor(const struct bench_instance *in, uint32_t seconds,
+bench_floor(const struct bench_instance *in, const struct bench_options *o,
     double *joins_per_s, struct errctx *ec)
 {
 	struct child children[BENCH_WORKERS_MAX] = { 0 };
@@ -185,7 +194,7 @@ bench_floor(const struct bench_instance *in, uint32_t seconds,
 	unsigned n = 0;
 
 	while (n < in->workers && err == JY_OK) {
-		err = start_child(&children[n], in->conf, seconds, ec);
+		err = start_child(&children[n], in->conf, o, ec);
 		if (err == JY_OK &&
 		    !child_line(&children[n], line, sizeof(line))) {
 			err = err_set(

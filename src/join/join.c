@@ -319,6 +319,7 @@ step_nonce(struct join *j, struct errctx *ec)
 	c->revision_seen = j->view.device.revision;
 	c->join_nonce_seen = n->join_nonce;
 	c->keep = j->env->session_keep;
+	c->counted = nonce_rule(j) == LW_NONCE_COUNTER;
 	return err;
 }
 

@@ -40,7 +40,7 @@ view_read(struct txn *t, const struct device_id *id, uint16_t dev_nonce,
 	}
 	err = txn_get_pair(t, TABLE_DEVNONCES, slice_of_device(id),
 	    (struct slice){ v.be, sizeof(v.be) });
-	view->dev_nonce_seen = err == JY_OK;
+	view->dev_nonce_seen = err == JY_OK || dev_nonce < view->nonces.counted;
 	return err == JY_ENOTFOUND ? JY_OK : err;
 }
 
@@ -95,8 +95,9 @@ entry_check(
 
 static enum jy_err
 nonces_advance(
-    struct txn *t, const struct session_row *s, struct nonce_row *nonces)
+    struct txn *t, const struct join_commit *e, struct nonce_row *nonces)
 {
+	const struct session_row *s = &e->session;
 	struct dev_nonce_value v = dev_nonce_value(s->counter);
 	enum jy_err err;
 
@@ -105,8 +106,11 @@ nonces_advance(
 		nonces->has_dev_nonce = true;
 		nonces->dev_nonce = s->counter;
 	}
+	if (e->counted && nonces->counted <= s->counter) {
+		nonces->counted = s->counter + 1U;
+	}
 	err = nonce_row_put(t, &s->device, nonces);
-	if (err != JY_OK) {
+	if (err != JY_OK || e->counted) {
 		return err;
 	}
 	return txn_put(t, TABLE_DEVNONCES, slice_of_device(&s->device),
@@ -173,7 +177,7 @@ entry_write(
     struct txn *t, const struct join_commit *e, struct nonce_row *nonces)
 {
 	const struct session_row *s = &e->session;
-	enum jy_err err = nonces_advance(t, s, nonces);
+	enum jy_err err = nonces_advance(t, e, nonces);
 
 	if (err == JY_OK) {
 		err = session_row_put(t, s);

@@ -82,7 +82,8 @@ mem_join_view(struct store_db *db, const struct device_id *id,
 		if (item != NULL) {
 			view->nonces = item->row;
 		}
-		view->dev_nonce_seen = dev_nonce_seen(item, dev_nonce);
+		view->dev_nonce_seen = dev_nonce_seen(item, dev_nonce) ||
+		    dev_nonce < view->nonces.counted;
 	}
 	return memory_unlock(m, err);
 }
@@ -126,7 +127,11 @@ entry_write(struct memory *m, const struct join_commit *c, struct errctx *ec)
 		item->row.has_dev_nonce = true;
 		item->row.dev_nonce = s->counter;
 	}
-	if (!dev_nonce_seen(item, s->counter)) {
+	if (c->counted) {
+		if (item->row.counted <= s->counter) {
+			item->row.counted = s->counter + 1U;
+		}
+	} else if (!dev_nonce_seen(item, s->counter)) {
 		item->seen[s->counter / 8] |= (uint8_t)(1U << (s->counter % 8));
 		item->used++;
 	}

@@ -110,6 +110,7 @@ static const struct field nonce_fields[] = {
 	UINT(struct nonce_row, rj_count0, 2, UINT16_MAX),
 	BOOL(struct nonce_row, has_rj_count1),
 	UINT(struct nonce_row, rj_count1, 2, UINT16_MAX),
+	UINT(struct nonce_row, counted, 3, UINT16_MAX + 1),
 };
 
 static const struct field session_fields[] = {

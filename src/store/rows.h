@@ -78,6 +78,7 @@ struct nonce_row {
 	uint16_t rj_count0;
 	bool has_rj_count1;
 	uint16_t rj_count1;
+	uint32_t counted; /* DevNonces below it are used: a counter came by */
 };
 
 /* What derives a session's keys again. */

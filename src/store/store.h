@@ -59,17 +59,18 @@ enum jy_err store_join_view(struct store *s, const struct device_id *id,
 struct join_commit {
 	uint32_t revision_seen;
 	uint32_t join_nonce_seen;
+	bool counted; /* DevNonce is a counter: all up to it are used now */
 	struct session_row session; /* names device, JoinNonce, DevNonce */
 	unsigned keep;              /* sessions to retain, 1.. */
 	enum jy_err err;            /* out */
 };
 
 /*
- * Make the joins of a batch durable: the new JoinNonce, the DevNonce (into
- * the set of used ones and as highest), the session row, the removal of
- * sessions beyond keep.  Batches that several threads hand in at once share
- * one transaction and one flush.  Each entry gets its own err; detail of an
- * error that hit them all is in ec.
+ * Make the joins of a batch durable: the new JoinNonce, the DevNonce (as
+ * highest, and into the set of used ones unless a counter makes that needless),
+ * the session row, the removal of sessions beyond keep.  Batches that several
+ * threads hand in at once share one transaction and one flush.  Each entry gets
+ * its own err; detail of an error that hit them all is in ec.
  *
  * The caller has made sure that row_check_session() accepts each session and
  * that its JoinNonce lies above the one seen; else this aborts.

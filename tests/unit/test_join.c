@@ -724,6 +724,36 @@ test_refused_replay(void **state)
 	}
 }
 
+/* A device that counted is registered anew as one that does not. */
+static void
+test_counted_then_unique(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 0x0100, false);
+	struct join j;
+
+	(void)state;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 1);
+	d.mac_version = LW_VERSION_1_0_3;
+	assert_int_equal(
+	    registry_device_set(&t.env, &d, NULL, NULL, NULL), JY_OK);
+	sim = make_sim_join(&d, 0x00FF, false); /* the counter came by it */
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	sim = make_sim_join(&d, 0x0100, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_refused(&j, &d, JY_EREPLAY, JOIN_STEP_nonce);
+	sim = make_sim_join(&d, 0x0200, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 2);
+	sim = make_sim_join(&d, 0x0150, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
+	check_accepted(&j, &roots, &sim, 3);
+}
+
 /* A development board that starts its counter anew; JoinNonce goes on. */
 static void
 test_resets_join_nonces(void **state)
@@ -1320,6 +1350,7 @@ main(void)
 		cmocka_unit_test(test_refused_kek),
 		cmocka_unit_test(test_refused_mic),
 		cmocka_unit_test(test_refused_replay),
+		cmocka_unit_test(test_counted_then_unique),
 		cmocka_unit_test(test_resets_join_nonces),
 		cmocka_unit_test(test_nonces_reset),
 		cmocka_unit_test(test_join_nonce_exhausted),

@@ -111,7 +111,7 @@ static void
 test_round_trips(void **state)
 {
 	struct nonce_row nonces = { LW_JOIN_NONCE_MAX, true, 0x0100, true,
-		0x00FF, true, 0xFFFF };
+		0x00FF, true, 0xFFFF, 0x10000 };
 
 	(void)state;
 	ROUND_TRIP(device, util_device(1));
