@@ -95,9 +95,10 @@ void hsm_report_print(const struct hsm_report *report, FILE *out, bool json);
  * mechanism and policy, check the canary key, index the key objects.
  * report, never NULL, is filled as far as it went, also on failure.
  * JY_ECONFIG: the URI or PIN source is unusable, or no or several tokens
- * match (JY_ETOKEN if there is no token at all, or one that does not answer); JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee
- * in require is not given; JY_ENOKEY: the token was not prepared (no canary
- * or import key).
+ * match (JY_ETOKEN if there is no token at all, or one that does not answer);
+ * JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee in
+ * require is not given; JY_ENOKEY: the token was not prepared (no canary or
+ * import key).
  */
 enum jy_err hsm_open(const struct hsm_config *config, struct hsm **out,
     struct hsm_report *report, struct errctx *ec) JY_CHECK;

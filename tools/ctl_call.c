@@ -224,7 +224,7 @@ enum ctl_exit
 ctl_call_and_show(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected, const char *said)
 {
-	Joinery__V1__Response *response;
+	Joinery__V1__Response *response = NULL;
 	enum ctl_exit exit = ctl_call(ctl, request, expected, &response);
 
 	if (exit != CTL_OK) {

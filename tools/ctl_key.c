@@ -186,7 +186,7 @@ key_read(struct ctl *ctl, const struct ctl_key *key, struct secret **out)
 {
 	struct errctx ec = ERRCTX_INIT;
 	struct secret *clear = NULL;
-	const char *path;
+	const char *path = NULL;
 	enum ctl_exit exit = key_path(ctl, key->option, &path);
 	enum jy_err err;
 
@@ -248,7 +248,7 @@ check_sources(struct ctl *ctl, const struct ctl_key *keys, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		enum ctl_option option = keys[i].option;
-		const char *path;
+		const char *path = NULL;
 		enum ctl_exit exit;
 
 		if (ctl->args.value[option] == NULL) {

@@ -84,6 +84,7 @@ struct vector {
 	struct secret_block app_root;
 	struct lw_join_request request;
 	struct lw_join_accept accept;
+	uint8_t cf_list[LW_CF_LIST_LEN]; /* of accept */
 };
 
 static void
@@ -132,7 +133,6 @@ check_accept(struct vector *v)
 	uint8_t mine[LW_JOIN_ACCEPT_MAX];
 	size_t head_len;
 	size_t len;
-	uint8_t cf_list[LW_CF_LIST_LEN];
 	int phy_len = member(v->line, "join_accept", phy, sizeof(phy));
 
 	a->join_nonce = member_number(v->line, "join_nonce");
@@ -140,8 +140,8 @@ check_accept(struct vector *v)
 	a->dev_addr = member_number(v->line, "dev_addr");
 	a->dl_settings = (uint8_t)member_number(v->line, "dl_settings");
 	a->rx_delay = (uint8_t)member_number(v->line, "rx_delay");
-	a->has_cf_list = member(v->line, "cf_list", cf_list, 16) == 16;
-	a->cf_list = cf_list;
+	a->has_cf_list = member(v->line, "cf_list", v->cf_list, 16) == 16;
+	a->cf_list = v->cf_list;
 	if (v->opt_neg) {
 		lw_block_js(block, LW_JS_INT_KEY, &v->request.dev_eui);
 		sim_crypto_encrypt(
