@@ -348,6 +348,8 @@ supervisor_tick(struct supervisor *sup, uint64_t now_us)
 
 		if (why != NULL) {
 			worker_kill(w, why);
+		} else {
+			dispatch_expire(w, now_us);
 		}
 	}
 	replace_one(sup, now_us);

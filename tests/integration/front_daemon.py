@@ -554,6 +554,58 @@ class Workers(Case):
         self.assertTrue(until(
             lambda: c.call(request(1, PING)).kind != ERROR))
 
+    def counter(self, client, name):
+        """A counter of the front."""
+        counters = [parse(x) for x in client.call(
+            request(1, STATUS)).body[10]]
+        return {c[1][0].decode(): c[2][0] for c in counters}[name]
+
+    def test_overload_kills_nobody(self):
+        c = self.start(worker_deadline=300)
+        c.send(*[command(i, "slow") for i in range(60)])  # 1.2 s of work
+        answers = [c.receive() for _ in range(60)]
+        self.assertEqual(sorted(a.id for a in answers), list(range(60)))
+        late = [a for a in answers if a.kind == ERROR]
+        self.assertEqual({a.code for a in late}, {TIMEOUT})
+        self.assertGreater(len(late), 20)
+        self.assertLess(len(late), 55)
+        self.assertIn("outcome unknown", late[0].text())
+        self.assertTrue(until(
+            lambda: c.call(request(99, PING)).kind != ERROR))
+        self.assertEqual(self.counter(c, "timed_out"),
+                         self.counter(c, "dropped"))
+        self.assertEqual(self.counter(c, "worker_kills"), 0)
+        self.assertEqual(len(self.daemon.pids()), 1)
+
+    def test_one_request_stuck(self):
+        c = self.start(worker_deadline=300)
+        c.send(command(1, "hold"))
+        timeout = None
+        for i in range(10):
+            c.send(request(2, PING))
+            time.sleep(0.1)
+            answer = c.receive()
+            if answer.id == 1:
+                timeout, answer = answer, c.receive()
+            self.assertEqual(answer.id, 2)
+        self.assertEqual(timeout.code, TIMEOUT)
+        self.assertEqual(c.call(command(3, "release")).id, 3)
+        self.assertEqual(c.call(request(4, PING)).id, 4)
+        self.assertEqual(self.counter(c, "dropped"), 1)
+        self.assertEqual(len(self.daemon.pids()), 1)
+
+    def test_late_requests_of_dead_worker(self):
+        c = self.start(worker_deadline=200)
+        c.send(command(1, "hold"))
+        for _ in range(3):
+            self.assertEqual(c.call(command(2, "slow")).id, 2)
+            time.sleep(0.1)
+        self.assertEqual(c.receive().code, TIMEOUT)
+        self.assertEqual(c.call(command(3, "die")).code, TIMEOUT)
+        self.assertTrue(until(
+            lambda: c.call(request(4, PING)).kind != ERROR))
+        self.assertEqual(self.counter(c, "lost"), 1)
+
     def test_other_worker_takes_over(self):
         c = self.start(workers=2)
         self.assertTrue(until(
