@@ -510,6 +510,32 @@ class Workers(Case):
             lambda: c.call(request(1, PING)).kind != ERROR))
         self.assertTrue(until(lambda: len(self.daemon.pids()) == 6))
 
+    def test_pin_changed_meanwhile(self):
+        c = self.start(workers=4)
+        self.assertTrue(until(
+            lambda: self.daemon.text().count("a worker is ready") == 4))
+        with open(self.daemon.exit_file, "w") as f:
+            f.write("77")
+        for pid in self.daemon.pids()[:3]:
+            os.kill(pid, signal.SIGKILL)
+        self.assertTrue(until(lambda: len(self.daemon.pids()) == 5))
+        time.sleep(0.5)
+        self.assertEqual(len(self.daemon.pids()), 5)
+        self.assertNotEqual(c.call(request(1, PING)).kind, ERROR)
+        self.assertIn(b"PIN", c.call(request(1, STATUS)).body[7][0])
+        os.unlink(self.daemon.exit_file)
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(until(lambda: len(self.daemon.pids()) == 8))
+
+    def test_one_starts_at_a_time(self):
+        self.start(workers=4)
+        self.assertTrue(until(
+            lambda: self.daemon.text().count("a worker is ready") == 4))
+        lines = [line for line in self.daemon.text().splitlines()
+                 if "started a worker" in line or "a worker is ready" in line]
+        self.assertEqual(["ready" in line for line in lines],
+                         [False, True] * 4)
+
     def test_first_alone(self):
         self.start(ready=False, env={"FAKE_MUTE": "1"}, workers=4,
                    worker_deadline=100)
