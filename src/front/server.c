@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "src/base/log.h"
@@ -231,17 +232,43 @@ pending_cap(const struct conf *conf)
 	return by_workers < by_peers ? by_workers : by_peers;
 }
 
+/* A worker has no terminal and gets no descriptor to read a PIN from. */
+static enum jy_err
+check_pin_source(const struct conf *conf, struct errctx *ec)
+{
+	static const char attribute[] = "pin-source=";
+	static const char *const refused[] = { "fd:", "fd%3a",
+		"prompt:", "prompt%3a" };
+	const char *source = strstr(conf->token_uri, attribute);
+
+	if (source == NULL) {
+		return JY_OK; /* the worker knows what is wrong with that */
+	}
+	source += sizeof(attribute) - 1;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		if (strncasecmp(source, refused[i], strlen(refused[i])) == 0) {
+			return err_set(ec, JY_ECONFIG,
+			    "token-uri: pin-source=%s cannot serve here, each "
+			    "worker reads the PIN anew; use file: or "
+			    "credential:",
+			    refused[i]);
+		}
+	}
+	return JY_OK;
+}
+
 enum jy_err
 server_check(const struct conf *conf, struct errctx *ec)
 {
-	enum jy_err err = JY_OK;
+	enum jy_err err = check_pin_source(conf, ec);
 	struct tls *tls = NULL;
 
-	if (access(spawn_program(conf), X_OK) != 0) {
-		return err_set(ec, JY_ECONFIG, "%s: it cannot be executed",
+	if (err == JY_OK && access(spawn_program(conf), X_OK) != 0) {
+		err = err_set(ec, JY_ECONFIG,
+		    "worker-program %s: it cannot be executed",
 		    spawn_program(conf));
 	}
-	if (conf->tls_listen[0] != '\0') {
+	if (err == JY_OK && conf->tls_listen[0] != '\0') {
 		err = tls_new(conf, &tls, ec);
 		tls_free(tls);
 	}

@@ -48,7 +48,7 @@ int server_run(const struct conf *conf);
  */
 void server_stop(struct server *s, int exit_status);
 
-/* Load what -t would not see by reading the configuration alone. */
+/* What conf_load cannot see: JY_ECONFIG if joineryd could not serve so. */
 enum jy_err server_check(const struct conf *conf, struct errctx *ec) JY_CHECK;
 
 #endif

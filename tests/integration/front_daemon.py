@@ -864,6 +864,25 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(got.returncode, 78)
         self.assertIn("/nonexistent/joinery.conf", got.stderr)
 
+    def test_pin_source(self):
+        uri = "pkcs11:token=t?module-path=/m&pin-source="
+        cases = (("fd:3", 78), ("prompt:", 78), ("FD%3A3", 78),
+                 ("file:/fd:3", 0), ("credential:fd", 0))
+        with tempfile.TemporaryDirectory(prefix="joinery") as folder:
+            for source, status in cases:
+                with open(folder + "/conf", "w") as f:
+                    f.write("token-uri = '%s'\nworker-program = '%s'\n"
+                            "socket = '%s/sock'\n" % (
+                                uri + source, WORKER, folder))
+                got = self.run_it("-t", "-c", folder + "/conf")
+                self.assertEqual(got.returncode, status, source)
+                if status == 0:
+                    continue
+                self.assertIn("file: or credential:", got.stderr)
+                got = self.run_it("-c", folder + "/conf")
+                self.assertEqual(got.returncode, status, source)
+                self.assertFalse(os.path.exists(folder + "/sock"))
+
     def test_closed_standard_descriptors(self):
         got = subprocess.run(
             ["sh", "-c", 'exec "$1" -c /nonexistent <&- 2>&-', "sh",
