@@ -21,6 +21,7 @@
 #include "src/front/arena.h"
 #include "src/front/conn.h"
 #include "src/front/listener.h"
+#include "src/front/parting.h"
 #include "src/front/pending.h"
 #include "src/front/spawn.h"
 #include "src/front/supervisor.h"
@@ -77,7 +78,7 @@ stop_when_done(struct server *s, uint64_t now_us)
 	uint64_t bound_us =
 	    (uint64_t)s->conf->worker_deadline_ms * 1000U + STOP_GRACE_US;
 	bool done = TAILQ_EMPTY(supervisor_workers(s->supervisor)) &&
-	    conns_count(s->conns) == 0;
+	    conns_count(s->conns) == 0 && partings_count(s->partings) == 0;
 
 	if (done || now_us - s->stop_us > bound_us) {
 		(void)event_base_loopbreak(s->base);
@@ -98,6 +99,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	supervisor_tick(s->supervisor, now_us);
 	if (++rt->ticks % SWEEP_TICKS == 0) {
 		conns_sweep(s->conns, now_us);
+		partings_sweep(s->partings, now_us);
 		listener_tick(rt->unix_listener);
 		listener_tick(rt->tls_listener);
 	}
@@ -306,6 +308,7 @@ runtime_init(struct runtime *rt, const struct conf *conf)
 	s->arena = arena_new();
 	s->pending = pending_new(pending_cap(conf));
 	s->conns = conns_new();
+	s->partings = partings_new(s->base);
 	s->supervisor = supervisor_new(s, slot_count(conf));
 	s->started_us = sys_mono_us();
 	add_events(rt);
@@ -319,6 +322,7 @@ runtime_fini(struct runtime *rt)
 	close_listeners(rt);
 	supervisor_free(s->supervisor); /* answers what is under way */
 	conns_free(s->conns);
+	partings_free(s->partings);
 	for (size_t i = 0; i < ARRAY_LEN(rt->signals); i++) {
 		event_free(rt->signals[i]);
 	}

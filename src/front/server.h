@@ -15,6 +15,7 @@ struct arena;
 struct conf;
 struct conns;
 struct event_base;
+struct partings;
 struct pending;
 struct supervisor;
 struct tls;
@@ -31,6 +32,7 @@ struct server {
 	struct arena *arena;
 	struct pending *pending;
 	struct conns *conns;
+	struct partings *partings;
 	struct supervisor *supervisor;
 	struct tls *tls; /* NULL: not listening with TLS */
 	struct front_stats stats;

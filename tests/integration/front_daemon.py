@@ -825,6 +825,55 @@ class Tls(Case):
             "TLS handshake failed") == 3), self.daemon.text())
         self.assertFalse(self.refused(self.context("client")))
 
+    def test_refusal_is_told(self):
+        """Also with TLS 1.3, where a client asks before it is refused."""
+        self.start_tls()
+        for cert, alert in ((None, "CERTIFICATE_REQUIRED"),
+                            ("stranger", "UNKNOWN_CA")):
+            c = self.tls(self.context(cert))
+            with self.assertRaises(ssl.SSLError) as raised:
+                c.send(*[request(i, PING) for i in range(1000)])
+                time.sleep(0.2)
+                c.receive()
+            self.assertIn(alert, str(raised.exception))
+            c.close()
+
+    def test_oversize_is_told(self):
+        self.start_tls()
+        c = self.tls(self.context("client"))
+        c.sock.sendall(struct.pack(">I", 65537) + b"x" * 300000)
+        time.sleep(0.2)
+        self.assertEqual(c.receive().code, FRAME_TOO_LARGE)
+        self.assertTrue(c.closed(5))
+
+    def test_half_close(self):
+        self.start_tls()
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            context = self.context("client")
+            context.maximum_version = version
+            into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(into, out, server_hostname="localhost")
+            sock = socket.create_connection(("127.0.0.1", self.port), 10)
+
+            def run(step):
+                while True:
+                    try:
+                        return step()
+                    except ssl.SSLWantReadError:
+                        sock.sendall(out.read())
+                        data = sock.recv(65536)
+                        self.assertTrue(data, "closed without close_notify")
+                        into.write(data)
+            run(tls.do_handshake)
+            message = command(7, "slow")
+            tls.write(struct.pack(">I", len(message)) + message)
+            self.assertRaises(ssl.SSLWantReadError, tls.unwrap)
+            data = run(lambda: tls.read(1000))
+            self.assertEqual(Answer(data[4:]).id, 7)
+            self.assertRaises(ssl.SSLZeroReturnError,
+                              run, lambda: tls.read(1000))
+            sock.close()
+
     def test_slow_handshake(self):
         self.start_tls(frame_timeout=1)
         sock = socket.create_connection(("127.0.0.1", self.port), 10)
