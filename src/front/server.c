@@ -120,6 +120,26 @@ on_stop_signal(evutil_socket_t signo, short what, void *arg)
 	server_stop(&rt->server, EXIT_SUCCESS);
 }
 
+/* For connections to come; those that are open keep what they began with. */
+static void
+reload_tls(struct server *s)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct tls *fresh = NULL;
+
+	if (s->tls == NULL) {
+		return;
+	}
+	if (tls_new(s->conf, &fresh, &ec) != JY_OK) {
+		log_error("server", "kept the old files of TLS",
+		    "why=\"%s\" do=\"correct it, then send SIGHUP again\"",
+		    ec.text);
+		return;
+	}
+	tls_free(s->tls);
+	s->tls = fresh;
+}
+
 static void
 on_hangup(evutil_socket_t signo, short what, void *arg)
 {
@@ -127,8 +147,10 @@ on_hangup(evutil_socket_t signo, short what, void *arg)
 
 	(void)signo;
 	(void)what;
-	log_notice(
-	    "server", "SIGHUP: starting workers that are down", "%s", "");
+	log_notice("server",
+	    "SIGHUP: reading the files of TLS, starting workers that are down",
+	    "%s", "");
+	reload_tls(&rt->server);
 	supervisor_retry(rt->server.supervisor);
 }
 

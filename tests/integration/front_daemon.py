@@ -6,6 +6,7 @@ Runs in the build directory.  The few octets of protobuf needed are put
 together here, so that the tests do not share a codec with what they test.
 """
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -737,6 +738,7 @@ def make_certificates(folder):
                 "-nodes", "-keyout", ca + ".key", "-out", ca + ".pem",
                 "-subj", "/CN=" + ca, "-days", "2")
     for name, ca, kind in (("server", "ca", "server"),
+                           ("server2", "ca", "server"),
                            ("client", "ca", "client"),
                            ("stranger", "other-ca", "client")):
         openssl(folder, "req", "-x509", "-config", "x.conf", "-extensions",
@@ -757,15 +759,16 @@ class Tls(Case):
     def tearDownClass(cls):
         cls.certs.cleanup()
 
-    def start_tls(self, **options):
+    def start_tls(self, folder=None, **options):
+        folder = folder or self.dir
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
         return self.start(
             tls_listen="127.0.0.1:%d" % self.port,
-            tls_certificate=self.dir + "/server.pem",
-            tls_key=self.dir + "/server.key",
-            tls_client_ca=self.dir + "/ca.pem", **options)
+            tls_certificate=folder + "/server.pem",
+            tls_key=folder + "/server.key",
+            tls_client_ca=folder + "/ca.pem", **options)
 
     def context(self, cert):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -873,6 +876,37 @@ class Tls(Case):
             self.assertRaises(ssl.SSLZeroReturnError,
                               run, lambda: tls.read(1000))
             sock.close()
+
+    def test_reload(self):
+        for name in "server.pem", "server.key", "ca.pem":
+            shutil.copy(self.dir + "/" + name, self.tmp.name)
+        self.start_tls(folder=self.tmp.name)
+        context = self.context("client")
+        before = self.tls(context)
+        old = before.sock.getpeercert(True)
+
+        def hangup(line):
+            n = self.daemon.text().count(line)
+            self.daemon.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(
+                lambda: self.daemon.text().count(line) > n))
+        with open(self.tmp.name + "/server.key", "w") as f:
+            f.write("no key")
+        hangup("kept the old files of TLS")
+        self.assertIn("server.key", self.daemon.text())
+        c = self.tls(context)
+        self.assertEqual(c.sock.getpeercert(True), old)
+        c.close()
+        for end in "pem", "key":
+            shutil.copy(self.dir + "/server2." + end,
+                        self.tmp.name + "/server." + end)
+        hangup("reading the files of TLS")
+        c = self.tls(context)
+        self.assertNotEqual(c.sock.getpeercert(True), old)
+        self.assertEqual(c.call(request(1, PING)).id, 1)
+        self.assertEqual(before.call(request(2, PING)).id, 2)
+        c.close()
+        before.close()
 
     def test_slow_handshake(self):
         self.start_tls(frame_timeout=1)
