@@ -10,7 +10,6 @@
 #include "proto/joinery.pb-c.h"
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
-#include "src/front/arena.h"
 #include "src/front/conn.h"
 #include "src/front/corridor.h"
 #include "src/front/pending.h"
@@ -19,6 +18,7 @@
 #include "src/front/server.h"
 #include "src/front/status.h"
 #include "src/front/supervisor.h"
+#include "src/front/unpack.h"
 #include "src/front/worker.h"
 
 /* ---- to a worker ---- */
@@ -130,7 +130,7 @@ dispatch_request(struct server *s, struct conn *c, const uint8_t *frame,
 	enum jy_err err;
 
 	s->stats.requests++;
-	err = route_read(s->arena, frame, len, &route);
+	err = route_read(&s->arena, frame, len, &route);
 	if (err != JY_OK) {
 		refuse_malformed(s, c, &route, err);
 		return;
@@ -232,19 +232,17 @@ enum jy_err
 dispatch_reply(
     struct worker *w, const uint8_t *frame, size_t len, struct errctx *ec)
 {
-	struct arena *arena = w->server->arena;
-	ProtobufCMessage *m = arena_unpack(
-	    arena, &joinery__corridor__reply__descriptor, frame, len);
+	struct arena *arena = &w->server->arena;
 	const Joinery__Corridor__Reply *reply =
-	    (const Joinery__Corridor__Reply *)m;
+	    (const Joinery__Corridor__Reply *)unpack(
+		arena, &joinery__corridor__reply__descriptor, frame, len);
 	struct request *answered = NULL;
 	enum jy_err err;
 
-	if (m == NULL) {
-		return err_set(ec, JY_EINVAL, "it sends what does not parse");
-	}
-	err = reply_take(w, reply, &answered, ec);
-	arena_done(arena, m);
+	err = reply != NULL
+	    ? reply_take(w, reply, &answered, ec)
+	    : err_set(ec, JY_EINVAL, "it sends what does not parse");
+	arena_reset(arena);
 	/* This may take the connection's next request: the arena is free. */
 	if (answered != NULL) {
 		request_end(w->server, answered);

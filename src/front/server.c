@@ -18,7 +18,6 @@
 #include "src/base/log.h"
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
-#include "src/front/arena.h"
 #include "src/front/conn.h"
 #include "src/front/listener.h"
 #include "src/front/parting.h"
@@ -327,7 +326,6 @@ runtime_init(struct runtime *rt, const struct conf *conf)
 	event_set_log_callback(on_libevent_log);
 	s->conf = conf;
 	s->base = base_new();
-	s->arena = arena_new();
 	s->pending = pending_new(pending_cap(conf));
 	s->conns = conns_new();
 	s->partings = partings_new(s->base);
@@ -351,7 +349,6 @@ runtime_fini(struct runtime *rt)
 	event_free(rt->tick);
 	tls_free(s->tls);
 	pending_free(s->pending);
-	arena_free(s->arena);
 	event_base_free(s->base);
 	libevent_global_shutdown();
 }

@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "src/base/arena.h"
 #include "src/base/err.h"
 
-struct arena;
 struct conf;
 struct conns;
 struct event_base;
@@ -29,7 +29,7 @@ struct front_stats {
 struct server {
 	const struct conf *conf;
 	struct event_base *base;
-	struct arena *arena;
+	struct arena arena; /* for the message being looked at */
 	struct pending *pending;
 	struct conns *conns;
 	struct partings *partings;
