@@ -327,6 +327,19 @@ check_token(const struct loading *ld, const struct conf *conf)
 	return JY_OK;
 }
 
+/* Each session pins a few keys at a time. */
+static enum jy_err
+check_key_cache(const struct loading *ld, const struct conf *conf)
+{
+	if (conf->key_cache < 4 * conf->sessions) {
+		return fault(ld, OPTION_key_cache,
+		    "%" PRId64 " is less than 4 for each of %" PRId64
+		    " sessions",
+		    conf->key_cache, conf->sessions);
+	}
+	return JY_OK;
+}
+
 static enum jy_err
 check_words(const struct loading *ld, const struct conf *conf)
 {
@@ -362,6 +375,7 @@ conf_check(const struct loading *ld, const struct conf *conf)
 		check_tls_files,
 		check_admin_uids,
 		check_token,
+		check_key_cache,
 		check_words,
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Connections over libevent's bufferevents.  Life of a conn: open; ending (no
- * more reading, closes when all is answered and written); gone (bev is NULL,
+ * more reading, parts when all is answered and written); gone (bev is NULL,
  * kept while requests of it are under way).
  *
  * conn_advance is the one place where frames are taken and where it is
@@ -29,6 +29,7 @@
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
 #include "src/front/dispatch.h"
+#include "src/front/parting.h"
 #include "src/front/server.h"
 #include "src/front/tls.h"
 
@@ -47,6 +48,7 @@ struct conn {
 	struct server *server;
 	struct bufferevent *bev; /* NULL: gone */
 	bool is_tls;
+	bool peer_done; /* the peer sends no more */
 	bool ending;
 	bool paused;
 	unsigned refs; /* one of its own while open, one per request */
@@ -111,6 +113,15 @@ conn_unref(struct conn *c)
 }
 
 static void
+conn_forget(struct conn *c)
+{
+	c->bev = NULL;
+	TAILQ_REMOVE(&c->server->conns->list, c, link);
+	c->server->conns->count--;
+	conn_unref(c);
+}
+
+static void
 conn_close(struct conn *c)
 {
 	if (c->bev == NULL) {
@@ -120,10 +131,19 @@ conn_close(struct conn *c)
 		tls_close_notify(c->bev);
 	}
 	bufferevent_free(c->bev);
-	c->bev = NULL;
-	TAILQ_REMOVE(&c->server->conns->list, c, link);
-	c->server->conns->count--;
-	conn_unref(c);
+	conn_forget(c);
+}
+
+/* Close it so that our last words arrive. */
+static void
+conn_part(struct conn *c)
+{
+	if (!c->is_tls) {
+		conn_close(c);
+		return;
+	}
+	parting_begin_take(c->server->partings, c->bev);
+	conn_forget(c);
 }
 
 /* Close it for a reason that its owner wants to know. */
@@ -140,23 +160,26 @@ output_len(const struct conn *c)
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
-/* An ending connection closes once nothing is owed to its peer. */
+/* An ending connection parts once nothing is owed to its peer. */
 static void
-conn_close_if_served(struct conn *c)
+conn_part_if_served(struct conn *c)
 {
 	if (c->bev != NULL && c->ending && c->in_flight == 0 &&
 	    output_len(c) == 0) {
-		conn_close(c);
+		conn_part(c);
 	}
 }
 
 static void
 conn_finish(struct conn *c)
 {
+	if (c->ending) {
+		return;
+	}
 	c->ending = true;
 	c->slow_since_us = 0;
 	(void)bufferevent_disable(c->bev, EV_READ);
-	conn_close_if_served(c);
+	conn_part_if_served(c);
 }
 
 void
@@ -259,6 +282,32 @@ conn_take_frame(struct conn *c, uint64_t now_us)
 	return true;
 }
 
+/* The peer sends no more, but may still want answers to what it asked. */
+static void
+conn_take_leave(struct conn *c)
+{
+	if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
+		log_notice(
+		    "conn", "connection ended in a frame", "%s", c->name);
+	}
+	conn_finish(c);
+}
+
+static void
+conn_pause(struct conn *c, bool pause)
+{
+	if (c->paused == pause) {
+		return;
+	}
+	c->paused = pause;
+	if (pause) {
+		c->slow_since_us = 0;
+		(void)bufferevent_disable(c->bev, EV_READ);
+	} else {
+		(void)bufferevent_enable(c->bev, EV_READ);
+	}
+}
+
 /* Take the frames that are here and may be taken, then read on or pause. */
 static void
 conn_advance(struct conn *c)
@@ -270,13 +319,11 @@ conn_advance(struct conn *c)
 	while (c->bev != NULL && (may = conn_may_take(c)) &&
 	    conn_take_frame(c, now_us)) {
 	}
-	if (c->bev != NULL && !c->ending && c->paused == may) {
-		c->paused = !may;
-		if (may) {
-			(void)bufferevent_enable(c->bev, EV_READ);
+	if (c->bev != NULL && !c->ending) {
+		if (c->peer_done && may) {
+			conn_take_leave(c);
 		} else {
-			c->slow_since_us = 0;
-			(void)bufferevent_disable(c->bev, EV_READ);
+			conn_pause(c, !may);
 		}
 	}
 	conn_unref(c);
@@ -319,7 +366,7 @@ conn_done(struct conn *c)
 	if (c->bev != NULL && c->paused) {
 		conn_advance(c);
 	}
-	conn_close_if_served(c);
+	conn_part_if_served(c);
 	conn_unref(c);
 }
 
@@ -345,10 +392,17 @@ on_written(struct bufferevent *bev, void *arg)
 	jy_assert(c->magic == CONN_MAGIC);
 	c->active_us = sys_mono_us();
 	if (c->ending) {
-		conn_close_if_served(c);
+		conn_part_if_served(c);
 	} else if (c->paused) {
 		conn_advance(c);
 	}
+}
+
+/* Whether the connection has proved who the peer is. */
+static bool
+conn_is_known(const struct conn *c)
+{
+	return c->credential.has_uid || c->credential.has_cert_fingerprint;
 }
 
 /* The handshake is done: who is it? */
@@ -371,22 +425,38 @@ on_handshake(struct conn *c)
 	c->active_us = sys_mono_us();
 }
 
+/* The peer has closed its direction. */
 static void
-on_tls_failure(struct conn *c)
+on_peer_done(struct conn *c)
+{
+	c->peer_done = true;
+	/* libevent stops a TLS connection's writing too. */
+	(void)bufferevent_enable(c->bev, EV_WRITE);
+	conn_advance(c);
+}
+
+static void
+on_failure(struct conn *c)
 {
 	char why[160];
 
+	if (!c->is_tls) {
+		conn_close(c);
+		return;
+	}
 	tls_error(c->bev, why, sizeof(why));
-	if (c->credential.has_cert_fingerprint) {
+	if (conn_is_known(c)) {
 		log_debug("conn", "TLS connection ended", "%s why=\"%s\"",
 		    c->name, why);
-	} else {
-		c->server->stats.tls_failures++;
-		log_notice("conn", "TLS handshake failed",
-		    "%s why=\"%s\" do=\"give the peer a certificate of "
-		    "tls-client-ca\"",
-		    c->name, why);
+		conn_close(c);
+		return;
 	}
+	c->server->stats.tls_failures++;
+	log_notice("conn", "TLS handshake failed",
+	    "%s why=\"%s\" do=\"give the peer a certificate of "
+	    "tls-client-ca\"",
+	    c->name, why);
+	conn_part(c);
 }
 
 static void
@@ -394,23 +464,16 @@ on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct conn *c = arg;
 
+	(void)bev;
 	jy_assert(c->magic == CONN_MAGIC);
 	if ((what & BEV_EVENT_CONNECTED) != 0) {
 		on_handshake(c);
 	} else if ((what & BEV_EVENT_TIMEOUT) != 0) {
 		conn_cut(c, "the peer does not read its answers");
-	} else if ((what & BEV_EVENT_EOF) != 0 && !c->is_tls) {
-		if (evbuffer_get_length(bufferevent_get_input(bev)) > 0) {
-			log_notice("conn", "connection ended in a frame", "%s",
-			    c->name);
-		}
-		/* It may still want the answers to what it asked. */
-		conn_finish(c);
+	} else if ((what & BEV_EVENT_EOF) != 0 && conn_is_known(c)) {
+		on_peer_done(c);
 	} else {
-		if (c->is_tls) {
-			on_tls_failure(c);
-		}
-		conn_close(c);
+		on_failure(c);
 	}
 }
 

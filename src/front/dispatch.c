@@ -8,9 +8,8 @@
 
 #include "proto/frame.h"
 #include "proto/joinery.pb-c.h"
-#include "src/base/log.h"
+#include "src/base/sys.h"
 #include "src/conf/conf.h"
-#include "src/front/arena.h"
 #include "src/front/conn.h"
 #include "src/front/corridor.h"
 #include "src/front/pending.h"
@@ -19,6 +18,7 @@
 #include "src/front/server.h"
 #include "src/front/status.h"
 #include "src/front/supervisor.h"
+#include "src/front/unpack.h"
 #include "src/front/worker.h"
 
 /* ---- to a worker ---- */
@@ -113,8 +113,10 @@ request_start(struct server *s, struct worker *w, const struct asked *asked,
 		refuse_busy(s, asked);
 		return;
 	}
-	TAILQ_INSERT_TAIL(&w->requests, r, link);
-	w->in_flight++;
+	TAILQ_INSERT_TAIL(&w->awaited, r, link);
+	if (w->in_flight++ == 0) {
+		w->owes_since_us = now_us;
+	}
 	conn_hold(r->conn);
 }
 
@@ -128,7 +130,7 @@ dispatch_request(struct server *s, struct conn *c, const uint8_t *frame,
 	enum jy_err err;
 
 	s->stats.requests++;
-	err = route_read(s->arena, frame, len, &route);
+	err = route_read(&s->arena, frame, len, &route);
 	if (err != JY_OK) {
 		refuse_malformed(s, c, &route, err);
 		return;
@@ -170,12 +172,19 @@ dispatch_bad_frame(
 static void
 request_end(struct server *s, struct request *r)
 {
+	struct worker *w = r->worker;
 	struct conn *c = r->conn;
 
-	TAILQ_REMOVE(&r->worker->requests, r, link);
-	r->worker->in_flight--;
+	if (c != NULL) {
+		TAILQ_REMOVE(&w->awaited, r, link);
+	} else {
+		TAILQ_REMOVE(&w->late, r, link);
+	}
+	w->in_flight--;
 	pending_release(s->pending, r);
-	conn_done(c);
+	if (c != NULL) {
+		conn_done(c);
+	}
 }
 
 static struct asked
@@ -202,7 +211,8 @@ reply_take(struct worker *w, const Joinery__Corridor__Reply *reply,
 		return err_set(
 		    ec, JY_EINVAL, "it answers what nobody asked it");
 	}
-	if (conn_gone(r->conn)) {
+	w->owes_since_us = sys_mono_us();
+	if (r->conn == NULL || conn_gone(r->conn)) {
 		s->stats.dropped++;
 	} else if (!reply->has_response || reply->response.len == 0 ||
 	    reply->response.len > FRAME_MAX) {
@@ -222,24 +232,56 @@ enum jy_err
 dispatch_reply(
     struct worker *w, const uint8_t *frame, size_t len, struct errctx *ec)
 {
-	struct arena *arena = w->server->arena;
-	ProtobufCMessage *m = arena_unpack(
-	    arena, &joinery__corridor__reply__descriptor, frame, len);
+	struct arena *arena = &w->server->arena;
 	const Joinery__Corridor__Reply *reply =
-	    (const Joinery__Corridor__Reply *)m;
+	    (const Joinery__Corridor__Reply *)unpack(
+		arena, &joinery__corridor__reply__descriptor, frame, len);
 	struct request *answered = NULL;
 	enum jy_err err;
 
-	if (m == NULL) {
-		return err_set(ec, JY_EINVAL, "it sends what does not parse");
-	}
-	err = reply_take(w, reply, &answered, ec);
-	arena_done(arena, m);
+	err = reply != NULL
+	    ? reply_take(w, reply, &answered, ec)
+	    : err_set(ec, JY_EINVAL, "it sends what does not parse");
+	arena_reset(arena);
 	/* This may take the connection's next request: the arena is free. */
 	if (answered != NULL) {
 		request_end(w->server, answered);
 	}
 	return err;
+}
+
+static void
+answer_timeout(struct server *s, const struct request *r, const char *why,
+    const char *todo)
+{
+	struct asked asked = asked_of(r);
+
+	if (!conn_gone(r->conn)) {
+		respond_error(
+		    s, &asked, JOINERY__V1__ERROR_CODE__TIMEOUT, why, todo);
+	}
+}
+
+void
+dispatch_expire(struct worker *w, uint64_t now_us)
+{
+	struct server *s = w->server;
+	uint64_t deadline_us = (uint64_t)s->conf->worker_deadline_ms * 1000U;
+	struct request *r;
+	struct conn *c;
+
+	while ((r = TAILQ_FIRST(&w->awaited)) != NULL &&
+	    now_us > r->started_us + deadline_us) {
+		s->stats.timed_out++;
+		answer_timeout(s, r,
+		    "outcome unknown: no answer within worker-deadline",
+		    "if this lasts, add workers or a faster token");
+		TAILQ_REMOVE(&w->awaited, r, link);
+		TAILQ_INSERT_TAIL(&w->late, r, link);
+		c = r->conn;
+		r->conn = NULL;
+		conn_done(c);
+	}
 }
 
 void
@@ -248,16 +290,13 @@ dispatch_worker_died(struct worker *w)
 	struct server *s = w->server;
 	struct request *r;
 
-	while ((r = TAILQ_FIRST(&w->requests)) != NULL) {
-		struct asked asked = asked_of(r);
-
+	while ((r = TAILQ_FIRST(&w->late)) != NULL) {
+		request_end(s, r);
+	}
+	while ((r = TAILQ_FIRST(&w->awaited)) != NULL) {
 		s->stats.lost++;
-		if (!conn_gone(r->conn)) {
-			respond_error(s, &asked,
-			    JOINERY__V1__ERROR_CODE__TIMEOUT,
-			    "outcome unknown: the worker died",
-			    "see why the worker died");
-		}
+		answer_timeout(s, r, "outcome unknown: the worker died",
+		    "see why the worker died");
 		request_end(s, r);
 	}
 }

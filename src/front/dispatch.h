@@ -25,6 +25,9 @@ void dispatch_bad_frame(
 enum jy_err dispatch_reply(struct worker *w, const uint8_t *frame, size_t len,
     struct errctx *ec) JY_CHECK;
 
+/* Answer TIMEOUT to what has been with the worker for worker-deadline. */
+void dispatch_expire(struct worker *w, uint64_t now_us);
+
 /* The worker is dead: answer what it had under way. */
 void dispatch_worker_died(struct worker *w);
 

@@ -123,10 +123,9 @@ main(int argc, char **argv)
 	}
 	if (options.print) {
 		conf_print(conf, stdout);
-	} else if (options.check) {
-		status = server_check(conf, &ec) == JY_OK ? EXIT_SUCCESS
-							  : fail(ec.text);
-	} else {
+	} else if (server_check(conf, &ec) != JY_OK) {
+		status = fail(ec.text);
+	} else if (!options.check) {
 		status = serve(conf);
 	}
 	conf_free(conf);

@@ -2,8 +2,8 @@
 /*
  * Requests under way: which connection waits for the reply that will come
  * with a sequence number.  A slab of fixed size, so that no peer can make it
- * grow.  A connection that goes away leaves its requests here until their
- * replies come, because the worker is at them anyhow.
+ * grow.  A request that nobody waits for any more stays here until its reply
+ * comes, because the worker is at it anyhow.
  */
 #ifndef JY_FRONT_PENDING_H
 #define JY_FRONT_PENDING_H
@@ -19,11 +19,11 @@ struct pending;
 struct worker;
 
 struct request {
-	TAILQ_ENTRY(request) link; /* in its worker's list, oldest first */
+	TAILQ_ENTRY(request) link; /* in one of its worker's lists */
 	uint64_t seq;
 	uint64_t id; /* the asker's */
 	uint64_t started_us;
-	struct conn *conn;
+	struct conn *conn; /* NULL: answered already */
 	struct worker *worker;
 	uint32_t next_free;
 	bool has_id;

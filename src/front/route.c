@@ -7,7 +7,8 @@
 #include "src/front/route.h"
 
 #include "proto/joinery.pb-c.h"
-#include "src/front/arena.h"
+#include "src/base/arena.h"
+#include "src/front/unpack.h"
 
 /* A join-request: MHDR 1, JoinEUI 8, DevEUI 8, ... */
 #define JOIN_DEV_EUI_AT 9U
@@ -124,18 +125,16 @@ enum jy_err
 route_read(
     struct arena *arena, const uint8_t *request, size_t len, struct route *out)
 {
-	ProtobufCMessage *m = arena_unpack(
+	const Joinery__V1__Request *r = (const Joinery__V1__Request *)unpack(
 	    arena, &joinery__v1__request__descriptor, request, len);
-	const Joinery__V1__Request *r = (const Joinery__V1__Request *)m;
-	enum jy_err err;
+	enum jy_err err = JY_EINVAL;
 
 	*out = (struct route){ .has_id = false };
-	if (m == NULL) {
-		return JY_EINVAL;
+	if (r != NULL) {
+		out->has_id = r->has_id;
+		out->id = r->id;
+		err = route_call(r, out);
 	}
-	out->has_id = r->has_id;
-	out->id = r->id;
-	err = route_call(r, out);
-	arena_done(arena, m);
+	arena_reset(arena);
 	return err;
 }

@@ -23,6 +23,7 @@ struct route {
 };
 
 /*
+ * arena is used meanwhile, and empty before and after.
  * JY_EINVAL when the octets are no Request, JY_ECALL when it holds no call
  * that this build knows (out then has the id).
  */

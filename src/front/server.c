@@ -12,14 +12,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "src/base/log.h"
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
-#include "src/front/arena.h"
 #include "src/front/conn.h"
 #include "src/front/listener.h"
+#include "src/front/parting.h"
 #include "src/front/pending.h"
 #include "src/front/spawn.h"
 #include "src/front/supervisor.h"
@@ -76,7 +77,7 @@ stop_when_done(struct server *s, uint64_t now_us)
 	uint64_t bound_us =
 	    (uint64_t)s->conf->worker_deadline_ms * 1000U + STOP_GRACE_US;
 	bool done = TAILQ_EMPTY(supervisor_workers(s->supervisor)) &&
-	    conns_count(s->conns) == 0;
+	    conns_count(s->conns) == 0 && partings_count(s->partings) == 0;
 
 	if (done || now_us - s->stop_us > bound_us) {
 		(void)event_base_loopbreak(s->base);
@@ -97,6 +98,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	supervisor_tick(s->supervisor, now_us);
 	if (++rt->ticks % SWEEP_TICKS == 0) {
 		conns_sweep(s->conns, now_us);
+		partings_sweep(s->partings, now_us);
 		listener_tick(rt->unix_listener);
 		listener_tick(rt->tls_listener);
 	}
@@ -117,6 +119,26 @@ on_stop_signal(evutil_socket_t signo, short what, void *arg)
 	server_stop(&rt->server, EXIT_SUCCESS);
 }
 
+/* For connections to come; those that are open keep what they began with. */
+static void
+reload_tls(struct server *s)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct tls *fresh = NULL;
+
+	if (s->tls == NULL) {
+		return;
+	}
+	if (tls_new(s->conf, &fresh, &ec) != JY_OK) {
+		log_error("server", "kept the old files of TLS",
+		    "why=\"%s\" do=\"correct it, then send SIGHUP again\"",
+		    ec.text);
+		return;
+	}
+	tls_free(s->tls);
+	s->tls = fresh;
+}
+
 static void
 on_hangup(evutil_socket_t signo, short what, void *arg)
 {
@@ -124,8 +146,10 @@ on_hangup(evutil_socket_t signo, short what, void *arg)
 
 	(void)signo;
 	(void)what;
-	log_notice(
-	    "server", "SIGHUP: starting workers that are down", "%s", "");
+	log_notice("server",
+	    "SIGHUP: reading the files of TLS, starting workers that are down",
+	    "%s", "");
+	reload_tls(&rt->server);
 	supervisor_retry(rt->server.supervisor);
 }
 
@@ -231,17 +255,43 @@ pending_cap(const struct conf *conf)
 	return by_workers < by_peers ? by_workers : by_peers;
 }
 
+/* A worker has no terminal and gets no descriptor to read a PIN from. */
+static enum jy_err
+check_pin_source(const struct conf *conf, struct errctx *ec)
+{
+	static const char attribute[] = "pin-source=";
+	static const char *const refused[] = { "fd:", "fd%3a",
+		"prompt:", "prompt%3a" };
+	const char *source = strstr(conf->token_uri, attribute);
+
+	if (source == NULL) {
+		return JY_OK; /* the worker knows what is wrong with that */
+	}
+	source += sizeof(attribute) - 1;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		if (strncasecmp(source, refused[i], strlen(refused[i])) == 0) {
+			return err_set(ec, JY_ECONFIG,
+			    "token-uri: pin-source=%s cannot serve here, each "
+			    "worker reads the PIN anew; use file: or "
+			    "credential:",
+			    refused[i]);
+		}
+	}
+	return JY_OK;
+}
+
 enum jy_err
 server_check(const struct conf *conf, struct errctx *ec)
 {
-	enum jy_err err = JY_OK;
+	enum jy_err err = check_pin_source(conf, ec);
 	struct tls *tls = NULL;
 
-	if (access(spawn_program(conf), X_OK) != 0) {
-		return err_set(ec, JY_ECONFIG, "%s: it cannot be executed",
+	if (err == JY_OK && access(spawn_program(conf), X_OK) != 0) {
+		err = err_set(ec, JY_ECONFIG,
+		    "worker-program %s: it cannot be executed",
 		    spawn_program(conf));
 	}
-	if (conf->tls_listen[0] != '\0') {
+	if (err == JY_OK && conf->tls_listen[0] != '\0') {
 		err = tls_new(conf, &tls, ec);
 		tls_free(tls);
 	}
@@ -276,9 +326,9 @@ runtime_init(struct runtime *rt, const struct conf *conf)
 	event_set_log_callback(on_libevent_log);
 	s->conf = conf;
 	s->base = base_new();
-	s->arena = arena_new();
 	s->pending = pending_new(pending_cap(conf));
 	s->conns = conns_new();
+	s->partings = partings_new(s->base);
 	s->supervisor = supervisor_new(s, slot_count(conf));
 	s->started_us = sys_mono_us();
 	add_events(rt);
@@ -292,13 +342,13 @@ runtime_fini(struct runtime *rt)
 	close_listeners(rt);
 	supervisor_free(s->supervisor); /* answers what is under way */
 	conns_free(s->conns);
+	partings_free(s->partings);
 	for (size_t i = 0; i < ARRAY_LEN(rt->signals); i++) {
 		event_free(rt->signals[i]);
 	}
 	event_free(rt->tick);
 	tls_free(s->tls);
 	pending_free(s->pending);
-	arena_free(s->arena);
 	event_base_free(s->base);
 	libevent_global_shutdown();
 }

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "src/base/arena.h"
 #include "src/base/err.h"
 
-struct arena;
 struct conf;
 struct conns;
 struct event_base;
+struct partings;
 struct pending;
 struct supervisor;
 struct tls;
@@ -28,9 +29,10 @@ struct front_stats {
 struct server {
 	const struct conf *conf;
 	struct event_base *base;
-	struct arena *arena;
+	struct arena arena; /* for the message being looked at */
 	struct pending *pending;
 	struct conns *conns;
+	struct partings *partings;
 	struct supervisor *supervisor;
 	struct tls *tls; /* NULL: not listening with TLS */
 	struct front_stats stats;
@@ -48,7 +50,7 @@ int server_run(const struct conf *conf);
  */
 void server_stop(struct server *s, int exit_status);
 
-/* Load what -t would not see by reading the configuration alone. */
+/* What conf_load cannot see: JY_ECONFIG if joineryd could not serve so. */
 enum jy_err server_check(const struct conf *conf, struct errctx *ec) JY_CHECK;
 
 #endif

@@ -4,8 +4,8 @@
  * starts, or none; a slot with neither is down.  supervisor_fill is the one
  * place where workers are started: whatever may allow a start calls it.
  *
- * While no worker is ready at most one is starting.  So a wrong PIN costs one
- * try, at first start and whenever all workers died.
+ * At most one worker is starting.  So a PIN that became wrong costs one try,
+ * however many workers died: a token counts the tries and locks.
  */
 #include "src/front/supervisor.h"
 
@@ -89,15 +89,15 @@ static const struct reaction crashed = { -1, ACTION_AGAIN, ACTION_AGAIN,
 static bool
 may_start(const struct supervisor *sup)
 {
-	bool starting = false;
-
 	if (sup->latched || sup->stopping) {
 		return false;
 	}
 	for (unsigned i = 0; i < sup->n_slots; i++) {
-		starting = starting || sup->slots[i].starting != NULL;
+		if (sup->slots[i].starting != NULL) {
+			return false;
+		}
 	}
-	return !starting || supervisor_any_ready(sup) != NULL;
+	return true;
 }
 
 /* How long to wait after so many failures in a row. */
@@ -313,27 +313,19 @@ supervisor_stop(struct supervisor *sup)
 
 /* ---- watching ---- */
 
-/* Start a successor for one worker that is old, if nothing else starts. */
+/* Start a successor for a worker that is old. */
 static void
-replace_one(struct supervisor *sup, uint64_t now_us)
+replace_old(struct supervisor *sup, uint64_t now_us)
 {
-	struct slot *old = NULL;
+	for (unsigned i = 0; i < sup->n_slots && may_start(sup); i++) {
+		const struct slot *slot = &sup->slots[i];
 
-	for (unsigned i = 0; i < sup->n_slots; i++) {
-		struct slot *slot = &sup->slots[i];
-
-		if (slot->starting != NULL) {
-			return;
-		}
-		if (old == NULL && slot->serving != NULL &&
+		if (slot->serving != NULL &&
 		    slot->serving->state == WORKER_READY &&
 		    slot->not_before_us <= now_us &&
 		    worker_is_old(slot->serving)) {
-			old = slot;
+			slot_start(sup, i);
 		}
-	}
-	if (old != NULL && may_start(sup)) {
-		slot_start(sup, (unsigned)(old - sup->slots));
 	}
 }
 
@@ -348,10 +340,12 @@ supervisor_tick(struct supervisor *sup, uint64_t now_us)
 
 		if (why != NULL) {
 			worker_kill(w, why);
+		} else {
+			dispatch_expire(w, now_us);
 		}
 	}
-	replace_one(sup, now_us);
-	supervisor_fill(sup);
+	supervisor_fill(sup); /* first: an old worker serves, none does not */
+	replace_old(sup, now_us);
 }
 
 /* ---- asking ---- */

@@ -21,7 +21,7 @@ struct supervisor *supervisor_new(struct server *s, unsigned slots);
 /* Kill and reap every worker that is left. */
 void supervisor_free(struct supervisor *sup);
 
-/* Start the first worker. */
+/* Start the first worker; each that is ready lets the next one start. */
 void supervisor_start(struct supervisor *sup);
 
 /* At intervals: deadlines, back-off that is over, workers that are old. */

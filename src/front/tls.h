@@ -28,7 +28,10 @@ struct tls_peer {
 	char *sans[TLS_SANS_MAX]; /* DNS names and URIs */
 };
 
-/* Load the files of the configuration; JY_ECONFIG names the one at fault. */
+/*
+ * Load the files of the configuration; JY_ECONFIG names the one at fault.
+ * Connections outlive the tls that they were taken with.
+ */
 enum jy_err tls_new(
     const struct conf *conf, struct tls **out, struct errctx *ec) JY_CHECK;
 void tls_free(struct tls *tls);

@@ -85,7 +85,8 @@ worker_start(
 	w->pid = spawned.pid;
 	w->counters = spawned.counters;
 	w->started_us = sys_mono_us();
-	TAILQ_INIT(&w->requests);
+	TAILQ_INIT(&w->awaited);
+	TAILQ_INIT(&w->late);
 	worker_set_state(w, WORKER_STARTING);
 	w->corridor =
 	    corridor_new_take(s->base, spawned.fd, &corridor_calls, w);
@@ -137,20 +138,19 @@ worker_overdue(const struct worker *w, uint64_t now_us)
 	const struct conf *conf = w->server->conf;
 	uint64_t deadline_us = (uint64_t)conf->worker_deadline_ms * 1000U;
 	uint64_t start_us = (uint64_t)conf->worker_start_timeout_s * 1000000U;
-	const struct request *oldest = TAILQ_FIRST(&w->requests);
 	uint64_t in_state_us = now_us > w->since_us ? now_us - w->since_us : 0;
 
 	if (w->killed) {
 		return NULL;
 	}
-	if (oldest != NULL && now_us > oldest->started_us + deadline_us) {
-		return "a request is older than worker-deadline";
+	if (w->in_flight > 0 && now_us > w->owes_since_us + deadline_us) {
+		return "no reply within worker-deadline";
 	}
 	if (w->state == WORKER_STARTING && in_state_us > start_us) {
 		return "not ready within worker-start-timeout";
 	}
 	if ((w->state == WORKER_DRAINING || w->state == WORKER_ENDING) &&
-	    oldest == NULL && in_state_us > deadline_us) {
+	    w->in_flight == 0 && in_state_us > deadline_us) {
 		return "did not end within worker-deadline";
 	}
 	return NULL;

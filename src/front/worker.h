@@ -37,8 +37,10 @@ struct worker {
 	uint64_t since_us; /* in this state */
 	const struct counters *counters;
 	struct corridor *corridor;
-	struct request_list requests; /* under way, oldest first */
-	unsigned in_flight;
+	struct request_list awaited; /* under way, oldest first */
+	struct request_list late;    /* answered TIMEOUT, but still under way */
+	unsigned in_flight;          /* both */
+	uint64_t owes_since_us;      /* its last reply, or the first request */
 	char token[96];
 	char profile[64];
 };

@@ -7,9 +7,9 @@
 #define JY_WORKER_CALLS_H
 
 #include "proto/joinery.pb-c.h"
+#include "src/base/arena.h"
 #include "src/join/access.h"
 #include "src/join/join.h"
-#include "src/worker/arena.h"
 
 /* One request while it is being answered. */
 struct call {

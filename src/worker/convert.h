@@ -7,8 +7,8 @@
 #define JY_WORKER_CONVERT_H
 
 #include "proto/joinery.pb-c.h"
+#include "src/base/arena.h"
 #include "src/join/session.h"
-#include "src/worker/arena.h"
 
 /* Octets of an exact length; a missing field is an error too. */
 enum jy_err convert_octets(const char *field, protobuf_c_boolean has,

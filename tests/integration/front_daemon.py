@@ -6,6 +6,7 @@ Runs in the build directory.  The few octets of protobuf needed are put
 together here, so that the tests do not share a codec with what they test.
 """
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -510,6 +511,32 @@ class Workers(Case):
             lambda: c.call(request(1, PING)).kind != ERROR))
         self.assertTrue(until(lambda: len(self.daemon.pids()) == 6))
 
+    def test_pin_changed_meanwhile(self):
+        c = self.start(workers=4)
+        self.assertTrue(until(
+            lambda: self.daemon.text().count("a worker is ready") == 4))
+        with open(self.daemon.exit_file, "w") as f:
+            f.write("77")
+        for pid in self.daemon.pids()[:3]:
+            os.kill(pid, signal.SIGKILL)
+        self.assertTrue(until(lambda: len(self.daemon.pids()) == 5))
+        time.sleep(0.5)
+        self.assertEqual(len(self.daemon.pids()), 5)
+        self.assertNotEqual(c.call(request(1, PING)).kind, ERROR)
+        self.assertIn(b"PIN", c.call(request(1, STATUS)).body[7][0])
+        os.unlink(self.daemon.exit_file)
+        self.daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(until(lambda: len(self.daemon.pids()) == 8))
+
+    def test_one_starts_at_a_time(self):
+        self.start(workers=4)
+        self.assertTrue(until(
+            lambda: self.daemon.text().count("a worker is ready") == 4))
+        lines = [line for line in self.daemon.text().splitlines()
+                 if "started a worker" in line or "a worker is ready" in line]
+        self.assertEqual(["ready" in line for line in lines],
+                         [False, True] * 4)
+
     def test_first_alone(self):
         self.start(ready=False, env={"FAKE_MUTE": "1"}, workers=4,
                    worker_deadline=100)
@@ -553,6 +580,58 @@ class Workers(Case):
         self.assertIn("worker-deadline", self.daemon.text())
         self.assertTrue(until(
             lambda: c.call(request(1, PING)).kind != ERROR))
+
+    def counter(self, client, name):
+        """A counter of the front."""
+        counters = [parse(x) for x in client.call(
+            request(1, STATUS)).body[10]]
+        return {c[1][0].decode(): c[2][0] for c in counters}[name]
+
+    def test_overload_kills_nobody(self):
+        c = self.start(worker_deadline=300)
+        c.send(*[command(i, "slow") for i in range(60)])  # 1.2 s of work
+        answers = [c.receive() for _ in range(60)]
+        self.assertEqual(sorted(a.id for a in answers), list(range(60)))
+        late = [a for a in answers if a.kind == ERROR]
+        self.assertEqual({a.code for a in late}, {TIMEOUT})
+        self.assertGreater(len(late), 20)
+        self.assertLess(len(late), 55)
+        self.assertIn("outcome unknown", late[0].text())
+        self.assertTrue(until(
+            lambda: c.call(request(99, PING)).kind != ERROR))
+        self.assertEqual(self.counter(c, "timed_out"),
+                         self.counter(c, "dropped"))
+        self.assertEqual(self.counter(c, "worker_kills"), 0)
+        self.assertEqual(len(self.daemon.pids()), 1)
+
+    def test_one_request_stuck(self):
+        c = self.start(worker_deadline=300)
+        c.send(command(1, "hold"))
+        timeout = None
+        for i in range(10):
+            c.send(request(2, PING))
+            time.sleep(0.1)
+            answer = c.receive()
+            if answer.id == 1:
+                timeout, answer = answer, c.receive()
+            self.assertEqual(answer.id, 2)
+        self.assertEqual(timeout.code, TIMEOUT)
+        self.assertEqual(c.call(command(3, "release")).id, 3)
+        self.assertEqual(c.call(request(4, PING)).id, 4)
+        self.assertEqual(self.counter(c, "dropped"), 1)
+        self.assertEqual(len(self.daemon.pids()), 1)
+
+    def test_late_requests_of_dead_worker(self):
+        c = self.start(worker_deadline=200)
+        c.send(command(1, "hold"))
+        for _ in range(3):
+            self.assertEqual(c.call(command(2, "slow")).id, 2)
+            time.sleep(0.1)
+        self.assertEqual(c.receive().code, TIMEOUT)
+        self.assertEqual(c.call(command(3, "die")).code, TIMEOUT)
+        self.assertTrue(until(
+            lambda: c.call(request(4, PING)).kind != ERROR))
+        self.assertEqual(self.counter(c, "lost"), 1)
 
     def test_other_worker_takes_over(self):
         c = self.start(workers=2)
@@ -659,6 +738,7 @@ def make_certificates(folder):
                 "-nodes", "-keyout", ca + ".key", "-out", ca + ".pem",
                 "-subj", "/CN=" + ca, "-days", "2")
     for name, ca, kind in (("server", "ca", "server"),
+                           ("server2", "ca", "server"),
                            ("client", "ca", "client"),
                            ("stranger", "other-ca", "client")):
         openssl(folder, "req", "-x509", "-config", "x.conf", "-extensions",
@@ -679,15 +759,16 @@ class Tls(Case):
     def tearDownClass(cls):
         cls.certs.cleanup()
 
-    def start_tls(self, **options):
+    def start_tls(self, folder=None, **options):
+        folder = folder or self.dir
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
         return self.start(
             tls_listen="127.0.0.1:%d" % self.port,
-            tls_certificate=self.dir + "/server.pem",
-            tls_key=self.dir + "/server.key",
-            tls_client_ca=self.dir + "/ca.pem", **options)
+            tls_certificate=folder + "/server.pem",
+            tls_key=folder + "/server.key",
+            tls_client_ca=folder + "/ca.pem", **options)
 
     def context(self, cert):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -747,6 +828,86 @@ class Tls(Case):
             "TLS handshake failed") == 3), self.daemon.text())
         self.assertFalse(self.refused(self.context("client")))
 
+    def test_refusal_is_told(self):
+        """Also with TLS 1.3, where a client asks before it is refused."""
+        self.start_tls()
+        for cert, alert in ((None, "CERTIFICATE_REQUIRED"),
+                            ("stranger", "UNKNOWN_CA")):
+            c = self.tls(self.context(cert))
+            with self.assertRaises(ssl.SSLError) as raised:
+                c.send(*[request(i, PING) for i in range(1000)])
+                time.sleep(0.2)
+                c.receive()
+            self.assertIn(alert, str(raised.exception))
+            c.close()
+
+    def test_oversize_is_told(self):
+        self.start_tls()
+        c = self.tls(self.context("client"))
+        c.sock.sendall(struct.pack(">I", 65537) + b"x" * 300000)
+        time.sleep(0.2)
+        self.assertEqual(c.receive().code, FRAME_TOO_LARGE)
+        self.assertTrue(c.closed(5))
+
+    def test_half_close(self):
+        self.start_tls()
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            context = self.context("client")
+            context.maximum_version = version
+            into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(into, out, server_hostname="localhost")
+            sock = socket.create_connection(("127.0.0.1", self.port), 10)
+
+            def run(step):
+                while True:
+                    try:
+                        return step()
+                    except ssl.SSLWantReadError:
+                        sock.sendall(out.read())
+                        data = sock.recv(65536)
+                        self.assertTrue(data, "closed without close_notify")
+                        into.write(data)
+            run(tls.do_handshake)
+            message = command(7, "slow")
+            tls.write(struct.pack(">I", len(message)) + message)
+            self.assertRaises(ssl.SSLWantReadError, tls.unwrap)
+            data = run(lambda: tls.read(1000))
+            self.assertEqual(Answer(data[4:]).id, 7)
+            self.assertRaises(ssl.SSLZeroReturnError,
+                              run, lambda: tls.read(1000))
+            sock.close()
+
+    def test_reload(self):
+        for name in "server.pem", "server.key", "ca.pem":
+            shutil.copy(self.dir + "/" + name, self.tmp.name)
+        self.start_tls(folder=self.tmp.name)
+        context = self.context("client")
+        before = self.tls(context)
+        old = before.sock.getpeercert(True)
+
+        def hangup(line):
+            n = self.daemon.text().count(line)
+            self.daemon.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(
+                lambda: self.daemon.text().count(line) > n))
+        with open(self.tmp.name + "/server.key", "w") as f:
+            f.write("no key")
+        hangup("kept the old files of TLS")
+        self.assertIn("server.key", self.daemon.text())
+        c = self.tls(context)
+        self.assertEqual(c.sock.getpeercert(True), old)
+        c.close()
+        for end in "pem", "key":
+            shutil.copy(self.dir + "/server2." + end,
+                        self.tmp.name + "/server." + end)
+        hangup("reading the files of TLS")
+        c = self.tls(context)
+        self.assertNotEqual(c.sock.getpeercert(True), old)
+        self.assertEqual(c.call(request(1, PING)).id, 1)
+        self.assertEqual(before.call(request(2, PING)).id, 2)
+        c.close()
+        before.close()
+
     def test_slow_handshake(self):
         self.start_tls(frame_timeout=1)
         sock = socket.create_connection(("127.0.0.1", self.port), 10)
@@ -785,6 +946,25 @@ class CommandLine(unittest.TestCase):
         got = self.run_it("-t", "-c", "/nonexistent/joinery.conf")
         self.assertEqual(got.returncode, 78)
         self.assertIn("/nonexistent/joinery.conf", got.stderr)
+
+    def test_pin_source(self):
+        uri = "pkcs11:token=t?module-path=/m&pin-source="
+        cases = (("fd:3", 78), ("prompt:", 78), ("FD%3A3", 78),
+                 ("file:/fd:3", 0), ("credential:fd", 0))
+        with tempfile.TemporaryDirectory(prefix="joinery") as folder:
+            for source, status in cases:
+                with open(folder + "/conf", "w") as f:
+                    f.write("token-uri = '%s'\nworker-program = '%s'\n"
+                            "socket = '%s/sock'\n" % (
+                                uri + source, WORKER, folder))
+                got = self.run_it("-t", "-c", folder + "/conf")
+                self.assertEqual(got.returncode, status, source)
+                if status == 0:
+                    continue
+                self.assertIn("file: or credential:", got.stderr)
+                got = self.run_it("-c", folder + "/conf")
+                self.assertEqual(got.returncode, status, source)
+                self.assertFalse(os.path.exists(folder + "/sock"))
 
     def test_closed_standard_descriptors(self):
         got = subprocess.run(

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/corridor.pb-c.h"
@@ -127,6 +128,16 @@ do_hang(const Joinery__Corridor__Envelope *e, uint64_t id)
 	for (;;) {
 		(void)pause();
 	}
+}
+
+/* Take 20 ms for a ping. */
+static void
+do_slow(const Joinery__Corridor__Envelope *e, uint64_t id)
+{
+	static const struct timespec pause = { .tv_nsec = 20000000 };
+
+	(void)nanosleep(&pause, NULL);
+	send_ping(e->seq, id);
 }
 
 static void
@@ -246,6 +257,7 @@ static const struct {
 } commands[] = {
 	{ "die", do_die },
 	{ "hang", do_hang },
+	{ "slow", do_slow },
 	{ "hold", do_hold },
 	{ "release", do_release },
 	{ "who", do_who },

@@ -59,6 +59,7 @@ test_defaults(void **state)
 	assert_string_equal(conf->app_s_key, "auto");
 	conf_free(conf);
 	conf_free(NULL);
+	conf_free(load_ok(TOKEN "sessions = 32\nkey-cache = 128\n"));
 }
 
 static void
@@ -126,6 +127,8 @@ test_refusals(void **state)
 		{ TOKEN "admin-uids = {'-1'}\n", ":2: ", "not a user id" },
 		{ TOKEN "admin-uids = {'4294967295'}\n",
 		    ":2: ", "not a user id" },
+		{ TOKEN "sessions = 32\nkey-cache = 127\n",
+		    ":3: ", "127 is less than 4 for each of 32 sessions" },
 		{ TOKEN "log-level = loud\n", ":2: ", "'loud' is none of" },
 		{ TOKEN "app-s-key = maybe\n", ":2: ", "yes, no, auto" },
 		{ TOKEN "store = ''\n", ":2: ", "name a directory" },
