@@ -390,26 +390,34 @@ on_tls_failure(struct conn *c)
 }
 
 static void
+log_cut_frame(const struct conn *c)
+{
+	if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
+		log_notice(
+		    "conn", "connection ended in a frame", "%s", c->name);
+	}
+}
+
+static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct conn *c = arg;
 
+	(void)bev;
 	jy_assert(c->magic == CONN_MAGIC);
 	if ((what & BEV_EVENT_CONNECTED) != 0) {
 		on_handshake(c);
 	} else if ((what & BEV_EVENT_TIMEOUT) != 0) {
 		conn_cut(c, "the peer does not read its answers");
 	} else if ((what & BEV_EVENT_EOF) != 0 && !c->is_tls) {
-		if (evbuffer_get_length(bufferevent_get_input(bev)) > 0) {
-			log_notice("conn", "connection ended in a frame", "%s",
-			    c->name);
-		}
+		log_cut_frame(c);
 		/* It may still want the answers to what it asked. */
 		conn_finish(c);
 	} else {
 		if (c->is_tls) {
 			on_tls_failure(c);
 		}
+		log_cut_frame(c);
 		conn_close(c);
 	}
 }
