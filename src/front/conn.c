@@ -460,6 +460,15 @@ on_failure(struct conn *c)
 }
 
 static void
+log_cut_frame(const struct conn *c)
+{
+	if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
+		log_notice(
+		    "conn", "connection ended in a frame", "%s", c->name);
+	}
+}
+
+static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct conn *c = arg;
@@ -473,6 +482,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	} else if ((what & BEV_EVENT_EOF) != 0 && conn_is_known(c)) {
 		on_peer_done(c);
 	} else {
+		log_cut_frame(c);
 		on_failure(c);
 	}
 }

@@ -187,11 +187,18 @@ call_session_list(struct call *c, struct errctx *ec)
 {
 	struct session_row rows[STORE_SESSIONS_MAX];
 	Joinery__V1__SessionListAnswer *m;
+	struct device_row device;
 	struct device_id id;
 	enum jy_err err;
 	size_t n;
 
 	err = convert_device_id(c->request->session_list->id, &id, ec);
+	if (err == JY_OK) {
+		err = store_device_get(c->env->store, &id, &device, ec);
+	}
+	if (err == JY_ENOTFOUND) {
+		return err_replace(ec, JY_EDEVICE, "no such device");
+	}
 	if (err == JY_OK) {
 		err = store_session_list(
 		    c->env->store, &id, rows, STORE_SESSIONS_MAX, &n, ec);
