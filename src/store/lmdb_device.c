@@ -156,7 +156,7 @@ lmdb_device_put(
 static enum jy_err
 sessions_delete(struct txn *t, const struct device_id *id)
 {
-	uint8_t session[STORE_ID_LEN];
+	struct listed_session session;
 	struct cursor c;
 	enum jy_err err = cursor_open(t, TABLE_DEVICE_SESSIONS, &c);
 
@@ -166,10 +166,10 @@ sessions_delete(struct txn *t, const struct device_id *id)
 	c.key = slice_of_device(id);
 	err = cursor_move(&c, MOVE_KEY);
 	while (err == JY_OK) {
-		err = session_id_at(&c, session);
+		err = listed_session_at(&c, &session);
 		if (err == JY_OK) {
 			err = txn_del(
-			    t, TABLE_SESSIONS, slice_of_session(session));
+			    t, TABLE_SESSIONS, slice_of_session(session.id));
 		}
 		if (err == JY_OK) {
 			err = cursor_move(&c, MOVE_NEXT_PAIR);
@@ -428,20 +428,20 @@ lmdb_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
 static enum jy_err
 sessions_read(struct cursor *c, struct session_row *rows, size_t cap, size_t *n)
 {
-	uint8_t id[STORE_ID_LEN];
+	struct listed_session listed;
 	enum jy_err err = cursor_move(c, MOVE_KEY);
 
 	if (err == JY_OK) {
 		err = cursor_move(c, MOVE_LAST_PAIR);
 	}
 	while (err == JY_OK && *n < cap) {
-		err = session_id_at(c, id);
+		err = listed_session_at(c, &listed);
 		if (err == JY_OK) {
-			err = session_row_get(c->txn, id, &rows[*n]);
+			err = session_row_get(c->txn, listed.id, &rows[*n]);
 		}
 		if (err == JY_ENOTFOUND) {
-			return txn_corrupt(
-			    c->txn, TABLE_SESSIONS, slice_of_session(id), NULL);
+			return txn_corrupt(c->txn, TABLE_SESSIONS,
+			    slice_of_session(listed.id), NULL);
 		}
 		if (err == JY_OK) {
 			*n += 1;

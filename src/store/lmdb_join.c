@@ -117,13 +117,10 @@ nonces_advance(
 	    (struct slice){ v.be, sizeof(v.be) });
 }
 
-/*
- * How many sessions a device has, and the oldest but the new one: a clock
- * that went back must not make the newest session the first to go.
- */
+/* How many sessions a device has, and the oldest. */
 static enum jy_err
-session_oldest(struct txn *t, const struct session_row *new, size_t *n,
-    uint8_t oldest[STORE_ID_LEN])
+session_oldest(struct txn *t, const struct device_id *id, size_t *n,
+    struct listed_session *oldest)
 {
 	struct cursor c;
 	enum jy_err err = cursor_open(t, TABLE_DEVICE_SESSIONS, &c);
@@ -131,20 +128,13 @@ session_oldest(struct txn *t, const struct session_row *new, size_t *n,
 	if (err != JY_OK) {
 		return err;
 	}
-	c.key = slice_of_device(&new->device);
+	c.key = slice_of_device(id);
 	err = cursor_move(&c, MOVE_KEY);
 	if (err == JY_OK) {
 		err = cursor_count(&c, n);
 	}
 	if (err == JY_OK) {
-		err = session_id_at(&c, oldest);
-	}
-	if (err == JY_OK && *n > 1 &&
-	    memcmp(oldest, new->id, STORE_ID_LEN) == 0) {
-		err = cursor_move(&c, MOVE_NEXT_PAIR);
-		if (err == JY_OK) {
-			err = session_id_at(&c, oldest);
-		}
+		err = listed_session_at(&c, oldest);
 	}
 	cursor_close(&c);
 	return err;
@@ -152,21 +142,20 @@ session_oldest(struct txn *t, const struct session_row *new, size_t *n,
 
 /* Delete the oldest sessions of a device beyond keep. */
 static enum jy_err
-sessions_trim(struct txn *t, const struct session_row *new, unsigned keep)
+sessions_trim(struct txn *t, const struct device_id *id, unsigned keep)
 {
-	uint8_t id[STORE_ID_LEN];
+	struct listed_session s;
 	size_t n;
-	enum jy_err err = session_oldest(t, new, &n, id);
+	enum jy_err err = session_oldest(t, id, &n, &s);
 
 	while (err == JY_OK && n > keep) {
-		err = txn_del(t, TABLE_SESSIONS, slice_of_session(id));
+		err = txn_del(t, TABLE_SESSIONS, slice_of_session(s.id));
 		if (err == JY_OK) {
 			err = txn_del_pair(t, TABLE_DEVICE_SESSIONS,
-			    slice_of_device(&new->device),
-			    slice_of_session(id));
+			    slice_of_device(id), slice_of_listed(&s));
 		}
 		if (err == JY_OK) {
-			err = session_oldest(t, new, &n, id);
+			err = session_oldest(t, id, &n, &s);
 		}
 	}
 	return err;
@@ -177,6 +166,7 @@ entry_write(
     struct txn *t, const struct join_commit *e, struct nonce_row *nonces)
 {
 	const struct session_row *s = &e->session;
+	const struct listed_session listed = listed_session(s);
 	enum jy_err err = nonces_advance(t, e, nonces);
 
 	if (err == JY_OK) {
@@ -184,9 +174,9 @@ entry_write(
 	}
 	if (err == JY_OK) {
 		err = txn_put(t, TABLE_DEVICE_SESSIONS,
-		    slice_of_device(&s->device), slice_of_session(s->id));
+		    slice_of_device(&s->device), slice_of_listed(&listed));
 	}
-	return err == JY_OK ? sessions_trim(t, s, e->keep) : err;
+	return err == JY_OK ? sessions_trim(t, &s->device, e->keep) : err;
 }
 
 /*

@@ -58,13 +58,31 @@ label_read(struct txn *t, enum table table, struct slice key,
 	return JY_OK;
 }
 
-enum jy_err
-session_id_at(const struct cursor *c, uint8_t id[STORE_ID_LEN])
+struct listed_session
+listed_session(const struct session_row *row)
 {
-	if (c->value.len != STORE_ID_LEN) {
+	struct listed_session s = {
+		.join_nonce_be = { (uint8_t)(row->join_nonce >> 16),
+		    (uint8_t)(row->join_nonce >> 8), (uint8_t)row->join_nonce },
+	};
+
+	memcpy(s.id, row->id, sizeof(s.id));
+	return s;
+}
+
+struct slice
+slice_of_listed(const struct listed_session *s)
+{
+	return (struct slice){ s, sizeof(*s) };
+}
+
+enum jy_err
+listed_session_at(const struct cursor *c, struct listed_session *out)
+{
+	if (c->value.len != sizeof(*out)) {
 		return bad_length(c->txn, c->table, c->key, c->value.len);
 	}
-	memcpy(id, c->value.p, STORE_ID_LEN);
+	memcpy(out, c->value.p, sizeof(*out));
 	return JY_OK;
 }
 

@@ -23,8 +23,21 @@ enum jy_err label_read(struct txn *t, enum table table, struct slice key,
     struct slice octets, char out[STORE_LABEL_MAX + 1]) JY_CHECK;
 
 /* A session's id from the value of a cursor on device_sessions. */
-enum jy_err session_id_at(
-    const struct cursor *c, uint8_t id[STORE_ID_LEN]) JY_CHECK;
+/*
+ * A session of a device as TABLE_DEVICE_SESSIONS lists it: JoinNonces only
+ * grow, so they tell the order in which sessions were made, whatever the
+ * clock did.
+ */
+struct listed_session {
+	uint8_t join_nonce_be[3];
+	uint8_t id[STORE_ID_LEN];
+};
+
+struct listed_session listed_session(const struct session_row *row);
+struct slice slice_of_listed(const struct listed_session *s);
+
+enum jy_err listed_session_at(
+    const struct cursor *c, struct listed_session *out) JY_CHECK;
 
 enum jy_err device_row_get(
     struct txn *t, const struct device_id *id, struct device_row *row) JY_CHECK;

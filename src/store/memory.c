@@ -88,26 +88,45 @@ mem_join_view(struct store_db *db, const struct device_id *id,
 	return memory_unlock(m, err);
 }
 
-/* The sessions of a device, and which of them is the oldest but spare. */
-static size_t
-sessions_count(
-    const struct memory *m, const struct session_row *spare, size_t *oldest)
+/*
+ * The session of a device with the highest JoinNonce below a bound: sessions
+ * are listed by ID, but JoinNonces tell the order in which they were made.
+ */
+static const struct session_row *
+session_below(
+    const struct memory *m, const struct device_id *id, uint32_t bound)
 {
-	size_t n = 0;
+	const struct session_row *found = NULL;
 
-	*oldest = m->sessions.n;
-	for (size_t i = m->sessions.n; i > 0; i--) {
-		const struct session_row *s = list_at(&m->sessions, i - 1);
+	for (size_t i = 0; i < m->sessions.n; i++) {
+		const struct session_row *s = list_at(&m->sessions, i);
 
-		if (cmp_device(&s->device, &spare->device) != 0) {
-			continue;
-		}
-		n++;
-		if (memcmp(s->id, spare->id, STORE_ID_LEN) != 0) {
-			*oldest = i - 1;
+		if (cmp_device(&s->device, id) == 0 && s->join_nonce < bound &&
+		    (found == NULL || s->join_nonce > found->join_nonce)) {
+			found = s;
 		}
 	}
-	return n;
+	return found;
+}
+
+/* Remove the oldest sessions of a device beyond keep. */
+static void
+sessions_trim(struct memory *m, const struct device_id *id, unsigned keep)
+{
+	const struct session_row *s = session_below(m, id, UINT32_MAX);
+
+	for (unsigned n = 1; s != NULL && n < keep; n++) {
+		s = session_below(m, id, s->join_nonce);
+	}
+	for (size_t i = m->sessions.n; s != NULL && i > 0; i--) {
+		const struct session_row *old = list_at(&m->sessions, i - 1);
+
+		if (cmp_device(&old->device, id) == 0 &&
+		    old->join_nonce < s->join_nonce) {
+			list_remove_at(&m->sessions, i - 1);
+			s = session_below(m, id, s->join_nonce + 1);
+		}
+	}
 }
 
 static enum jy_err
@@ -115,7 +134,6 @@ entry_write(struct memory *m, const struct join_commit *c, struct errctx *ec)
 {
 	const struct session_row *s = &c->session;
 	struct nonce_item *item = list_find(&m->nonces, &s->device);
-	size_t oldest;
 	enum jy_err err;
 
 	err = list_put(&m->sessions, s, ec);
@@ -135,9 +153,7 @@ entry_write(struct memory *m, const struct join_commit *c, struct errctx *ec)
 		item->seen[s->counter / 8] |= (uint8_t)(1U << (s->counter % 8));
 		item->used++;
 	}
-	while (sessions_count(m, s, &oldest) > c->keep) {
-		list_remove_at(&m->sessions, oldest);
-	}
+	sessions_trim(m, &s->device, c->keep);
 	return JY_OK;
 }
 
@@ -380,15 +396,12 @@ mem_session_list(struct store_db *db, const struct device_id *id,
     struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
 {
 	struct memory *m = memory_lock(db);
+	const struct session_row *s = session_below(m, id, UINT32_MAX);
 
 	(void)ec;
-	*n = 0;
-	for (size_t i = m->sessions.n; i > 0 && *n < cap; i--) {
-		const struct session_row *s = list_at(&m->sessions, i - 1);
-
-		if (cmp_device(&s->device, id) == 0) {
-			rows[(*n)++] = *s;
-		}
+	for (*n = 0; s != NULL && *n < cap; (*n)++) {
+		rows[*n] = *s;
+		s = session_below(m, id, s->join_nonce);
 	}
 	return memory_unlock(m, JY_OK);
 }
