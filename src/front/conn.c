@@ -16,7 +16,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/util.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -154,18 +153,12 @@ conn_cut(struct conn *c, const char *why)
 	conn_close(c);
 }
 
-static size_t
-output_len(const struct conn *c)
-{
-	return evbuffer_get_length(bufferevent_get_output(c->bev));
-}
-
 /* An ending connection parts once nothing is owed to its peer. */
 static void
 conn_part_if_served(struct conn *c)
 {
 	if (c->bev != NULL && c->ending && c->in_flight == 0 &&
-	    output_len(c) == 0) {
+	    evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) {
 		conn_part(c);
 	}
 }
@@ -214,16 +207,20 @@ conn_may_take(const struct conn *c)
 {
 	return !c->ending &&
 	    c->in_flight < (unsigned)c->server->conf->max_in_flight &&
-	    output_len(c) < OUTPUT_PAUSE;
+	    evbuffer_get_length(bufferevent_get_output(c->bev)) < OUTPUT_PAUSE;
 }
 
-/* Note that the beginning of a frame is here and its end is not. */
-static void
-conn_note_partial(struct conn *c, uint64_t now_us)
+/* The beginning of a frame is here and its end is not. */
+static bool
+conn_await_rest(struct conn *c, uint64_t now_us)
 {
-	if (c->slow_since_us == 0) {
+	if (c->peer_done) {
+		log_notice(
+		    "conn", "connection ended in a frame", "%s", c->name);
+	} else if (c->slow_since_us == 0) {
 		c->slow_since_us = now_us;
 	}
+	return false;
 }
 
 /* After a length that is not allowed nothing can be made out any more. */
@@ -255,8 +252,7 @@ conn_take_frame(struct conn *c, uint64_t now_us)
 		return false;
 	}
 	if (have < FRAME_HEAD_LEN) {
-		conn_note_partial(c, now_us);
-		return false;
+		return conn_await_rest(c, now_us);
 	}
 	(void)evbuffer_copyout(in, head, sizeof(head));
 	if (frame_head_get(head, FRAME_MAX, &len, &ec) != JY_OK) {
@@ -264,8 +260,7 @@ conn_take_frame(struct conn *c, uint64_t now_us)
 		return false;
 	}
 	if (have - FRAME_HEAD_LEN < len) {
-		conn_note_partial(c, now_us);
-		return false;
+		return conn_await_rest(c, now_us);
 	}
 	frame = evbuffer_pullup(in, (ev_ssize_t)(FRAME_HEAD_LEN + len));
 	if (frame == NULL) {
@@ -280,17 +275,6 @@ conn_take_frame(struct conn *c, uint64_t now_us)
 	}
 	(void)evbuffer_drain(in, FRAME_HEAD_LEN + len);
 	return true;
-}
-
-/* The peer sends no more, but may still want answers to what it asked. */
-static void
-conn_take_leave(struct conn *c)
-{
-	if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
-		log_notice(
-		    "conn", "connection ended in a frame", "%s", c->name);
-	}
-	conn_finish(c);
 }
 
 static void
@@ -321,7 +305,8 @@ conn_advance(struct conn *c)
 	}
 	if (c->bev != NULL && !c->ending) {
 		if (c->peer_done && may) {
-			conn_take_leave(c);
+			/* It may still want answers to what it asked. */
+			conn_finish(c);
 		} else {
 			conn_pause(c, !may);
 		}
@@ -523,8 +508,9 @@ conns_sweep(struct conns *conns, uint64_t now_us)
 
 /* ---- the beginning of a connection ---- */
 
+/* Takes bev. */
 static struct conn *
-conn_new(struct server *s, struct bufferevent *bev)
+conn_new(struct server *s, struct bufferevent *bev, const char *name)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	struct timeval write_tv = { .tv_sec = s->conf->frame_timeout_s };
@@ -534,6 +520,7 @@ conn_new(struct server *s, struct bufferevent *bev)
 		return NULL;
 	}
 	c->magic = CONN_MAGIC;
+	(void)snprintf(c->name, sizeof(c->name), "%s", name);
 	c->server = s;
 	c->bev = bev;
 	c->refs = 1;
@@ -545,6 +532,7 @@ conn_new(struct server *s, struct bufferevent *bev)
 	bufferevent_setcb(bev, on_read, on_written, on_event, c);
 	bufferevent_setwatermark(bev, EV_READ, 0, INPUT_HIGH);
 	(void)bufferevent_set_timeouts(bev, NULL, &write_tv);
+	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 	return c;
 }
 
@@ -568,7 +556,7 @@ conn_accept_unix(struct server *s, int fd)
 	struct ucred cred = { .pid = 0 };
 	socklen_t len = sizeof(cred);
 	struct bufferevent *bev = NULL;
-	struct conn *c = NULL;
+	struct conn *c;
 	char name[32];
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
@@ -584,12 +572,10 @@ conn_accept_unix(struct server *s, int fd)
 		(void)close(fd);
 		return;
 	}
-	c = conn_new(s, bev);
+	c = conn_new(s, bev, name);
 	if (c != NULL) {
-		(void)snprintf(c->name, sizeof(c->name), "%s", name);
 		c->credential.has_uid = 1;
 		c->credential.uid = (uint32_t)cred.uid;
-		(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 	}
 }
 
@@ -597,7 +583,7 @@ void
 conn_accept_tls(struct server *s, int fd, const char *from)
 {
 	struct bufferevent *bev = NULL;
-	struct conn *c = NULL;
+	struct conn *c;
 	char name[80];
 	int on = 1;
 
@@ -611,11 +597,9 @@ conn_accept_tls(struct server *s, int fd, const char *from)
 	}
 	/* Answers are small and each is waited for. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	c = conn_new(s, bev);
+	c = conn_new(s, bev, name);
 	if (c != NULL) {
-		(void)snprintf(c->name, sizeof(c->name), "%s", name);
 		c->is_tls = true;
 		c->slow_since_us = c->active_us;
-		(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 	}
 }

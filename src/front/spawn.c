@@ -148,45 +148,67 @@ spawn_unmap(const struct counters *counters)
 }
 
 /*
- * In the child: the descriptors, signals as a fresh program expects them, and
- * a process group of its own, so that a ^C on the terminal lets it drain.
+ * Signals as a fresh program expects them, and a process group of its own,
+ * so that a ^C on the terminal lets it drain.
  */
+static void
+set_attributes(posix_spawnattr_t *attr)
+{
+	sigset_t none, usual;
+
+	(void)sigemptyset(&none);
+	(void)sigemptyset(&usual);
+	(void)sigaddset(&usual, SIGPIPE);
+	(void)posix_spawnattr_setflags(attr,
+	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+		POSIX_SPAWN_SETPGROUP);
+	(void)posix_spawnattr_setsigmask(attr, &none);
+	(void)posix_spawnattr_setsigdefault(attr, &usual);
+}
+
+/* 0 or an errno. */
+static int
+add_descriptors(
+    posix_spawn_file_actions_t *actions, const struct child_fds *fds)
+{
+	const struct {
+		int from, to;
+	} moves[] = {
+		{ fds->corridor, WORKER_FD_CORRIDOR },
+		{ fds->conf, WORKER_FD_CONF },
+		{ fds->counters, WORKER_FD_COUNTERS },
+	};
+	int error = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(moves) && error == 0; i++) {
+		error = posix_spawn_file_actions_adddup2(
+		    actions, moves[i].from, moves[i].to);
+	}
+	return error;
+}
+
+/* 0 or an errno. */
 static int
 child_start(const char *program, const struct child_fds *fds, pid_t *pid)
 {
 	char *argv[] = { (char *)(uintptr_t)program, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	sigset_t none, usual;
-	int error;
+	int error = posix_spawn_file_actions_init(&actions);
 
-	(void)sigemptyset(&none);
-	(void)sigemptyset(&usual);
-	(void)sigaddset(&usual, SIGPIPE);
-	if (posix_spawn_file_actions_init(&actions) != 0) {
-		return ENOMEM;
+	if (error != 0) {
+		return error;
 	}
-	if (posix_spawnattr_init(&attr) != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return ENOMEM;
+	error = posix_spawnattr_init(&attr);
+	if (error == 0) {
+		set_attributes(&attr);
+		error = add_descriptors(&actions, fds);
+		if (error == 0) {
+			error = posix_spawn(
+			    pid, program, &actions, &attr, argv, environ);
+		}
+		(void)posix_spawnattr_destroy(&attr);
 	}
-	(void)posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-		POSIX_SPAWN_SETPGROUP);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &usual);
-	if (posix_spawn_file_actions_adddup2(
-		&actions, fds->corridor, WORKER_FD_CORRIDOR) != 0 ||
-	    posix_spawn_file_actions_adddup2(
-		&actions, fds->conf, WORKER_FD_CONF) != 0 ||
-	    posix_spawn_file_actions_adddup2(
-		&actions, fds->counters, WORKER_FD_COUNTERS) != 0) {
-		error = ENOMEM;
-	} else {
-		error =
-		    posix_spawn(pid, program, &actions, &attr, argv, environ);
-	}
-	(void)posix_spawnattr_destroy(&attr);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return error;
 }
