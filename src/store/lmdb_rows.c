@@ -73,7 +73,7 @@ listed_session(const struct session_row *row)
 struct slice
 slice_of_listed(const struct listed_session *s)
 {
-	return (struct slice){ s, sizeof(*s) };
+	return (struct slice){ (const uint8_t *)s, sizeof(*s) };
 }
 
 enum jy_err

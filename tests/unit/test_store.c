@@ -304,7 +304,7 @@ test_sessions_kept(void **state)
 	assert_int_equal(store_session_list(s, &id, rows, 2, &n, NULL), JY_OK);
 	assert_int_equal(n, 2);
 
-	/* The clock went back: the new session is not the first to go. */
+	/* The clock went back: the new session is the newest all the same. */
 	assert_int_equal(store_join_view(s, &id, 0, &view, NULL), JY_OK);
 	c = util_join(&view, 7, 1);
 	c.keep = 2;
@@ -312,8 +312,8 @@ test_sessions_kept(void **state)
 	assert_int_equal(c.err, JY_OK);
 	assert_int_equal(store_session_list(s, &id, rows, 8, &n, NULL), JY_OK);
 	assert_int_equal(n, 2);
-	assert_int_equal(rows[0].counter, 6);
-	assert_int_equal(rows[1].counter, 7);
+	assert_int_equal(rows[0].counter, 7);
+	assert_int_equal(rows[1].counter, 6);
 }
 
 static void
