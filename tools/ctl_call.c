@@ -196,7 +196,9 @@ ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
 	}
 	err = client_call(ctl->client, request, &response, &ec);
 	if (err != JY_OK) {
-		return connection_failed(ctl, err, &ec);
+		exit = connection_failed(ctl, err, &ec);
+		jy_assert(exit != CTL_OK);
+		return exit;
 	}
 	if (response->result_case == expected) {
 		*out = response;
@@ -210,6 +212,7 @@ ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
 		    "the answer is not one to this question");
 	}
 	client_free(response);
+	jy_assert(exit != CTL_OK);
 	return exit;
 }
 

@@ -150,6 +150,7 @@ static enum ctl_exit
 key_path(struct ctl *ctl, enum ctl_option option, const char **path)
 {
 	const char *value = ctl->args.value[option];
+	enum ctl_exit exit;
 
 	if (strcmp(value, "-") == 0) {
 		*path = value;
@@ -159,11 +160,13 @@ key_path(struct ctl *ctl, enum ctl_option option, const char **path)
 		*path = value + 1;
 		return CTL_OK;
 	}
-	return ctl_fail(ctl, CTL_USAGE,
+	exit = ctl_fail(ctl, CTL_USAGE,
 	    "other users see arguments, and shells keep them: if that was a "
 	    "key, replace it.  @FILE reads it from a file, - from standard "
 	    "input",
 	    "--%s takes no key itself", ctl_options[option].name);
+	jy_assert(exit != CTL_OK);
+	return exit;
 }
 
 static void

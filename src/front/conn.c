@@ -195,7 +195,8 @@ conns_free(struct conns *conns)
 		return;
 	}
 	while ((c = TAILQ_FIRST(&conns->list)) != NULL) {
-		conn_close(c);
+		/* The analyzer does not follow TAILQ_REMOVE. */
+		conn_close(c); /* NOLINT(clang-analyzer-unix.Malloc) */
 	}
 	free(conns);
 }
@@ -210,13 +211,18 @@ conn_may_take(const struct conn *c)
 	    evbuffer_get_length(bufferevent_get_output(c->bev)) < OUTPUT_PAUSE;
 }
 
+static void
+log_cut_frame(const struct conn *c)
+{
+	log_notice("conn", "connection ended in a frame", "%s", c->name);
+}
+
 /* The beginning of a frame is here and its end is not. */
 static bool
 conn_await_rest(struct conn *c, uint64_t now_us)
 {
 	if (c->peer_done) {
-		log_notice(
-		    "conn", "connection ended in a frame", "%s", c->name);
+		log_cut_frame(c);
 	} else if (c->slow_since_us == 0) {
 		c->slow_since_us = now_us;
 	}
@@ -352,7 +358,8 @@ conn_done(struct conn *c)
 		conn_advance(c);
 	}
 	conn_part_if_served(c);
-	conn_unref(c);
+	/* Nor that a request in flight holds a reference. */
+	conn_unref(c); /* NOLINT(clang-analyzer-unix.Malloc) */
 }
 
 /* ---- what libevent calls ---- */
@@ -445,15 +452,6 @@ on_failure(struct conn *c)
 }
 
 static void
-log_cut_frame(const struct conn *c)
-{
-	if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
-		log_notice(
-		    "conn", "connection ended in a frame", "%s", c->name);
-	}
-}
-
-static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct conn *c = arg;
@@ -467,7 +465,9 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	} else if ((what & BEV_EVENT_EOF) != 0 && conn_is_known(c)) {
 		on_peer_done(c);
 	} else {
-		log_cut_frame(c);
+		if (conn_is_known(c) && c->slow_since_us != 0) {
+			log_cut_frame(c);
+		}
 		on_failure(c);
 	}
 }

@@ -51,7 +51,8 @@ route_by_session(struct route *out, const ProtobufCBinaryData *dev_eui,
 {
 	if (dev_eui != NULL && dev_eui->len == DEV_EUI_LEN) {
 		route_by(out, dev_eui->data, dev_eui->len);
-	} else if (session_key_id->len == SESSION_KEY_ID_LEN) {
+	} else if (session_key_id != NULL &&
+	    session_key_id->len == SESSION_KEY_ID_LEN) {
 		route_by(out, session_key_id->data, session_key_id->len);
 	}
 }
