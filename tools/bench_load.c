@@ -46,7 +46,8 @@ connect_to(const char *path, int *fd, struct errctx *ec)
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	jy_assert(strlen(path) < sizeof(sun.sun_path));
+	(void)strcpy(sun.sun_path, path);
 	if (s < 0 ||
 	    connect(s, (const struct sockaddr *)&sun, sizeof(sun)) != 0) {
 		return err_set(

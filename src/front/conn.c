@@ -211,18 +211,13 @@ conn_may_take(const struct conn *c)
 	    evbuffer_get_length(bufferevent_get_output(c->bev)) < OUTPUT_PAUSE;
 }
 
-static void
-log_cut_frame(const struct conn *c)
-{
-	log_notice("conn", "connection ended in a frame", "%s", c->name);
-}
-
 /* The beginning of a frame is here and its end is not. */
 static bool
 conn_await_rest(struct conn *c, uint64_t now_us)
 {
 	if (c->peer_done) {
-		log_cut_frame(c);
+		log_notice(
+		    "conn", "connection ended in a frame", "%s", c->name);
 	} else if (c->slow_since_us == 0) {
 		c->slow_since_us = now_us;
 	}
@@ -438,8 +433,11 @@ on_failure(struct conn *c)
 	}
 	tls_error(c->bev, why, sizeof(why));
 	if (conn_is_known(c)) {
-		log_debug("conn", "TLS connection ended", "%s why=\"%s\"",
-		    c->name, why);
+		bool cut = c->slow_since_us != 0;
+
+		log_write(cut ? LOG_LEVEL_NOTICE : LOG_LEVEL_DEBUG, "conn",
+		    cut ? "connection ended in a frame" : "connection ended",
+		    "%s why=\"%s\"", c->name, why);
 		conn_close(c);
 		return;
 	}
@@ -465,9 +463,6 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	} else if ((what & BEV_EVENT_EOF) != 0 && conn_is_known(c)) {
 		on_peer_done(c);
 	} else {
-		if (conn_is_known(c) && c->slow_since_us != 0) {
-			log_cut_frame(c);
-		}
 		on_failure(c);
 	}
 }
