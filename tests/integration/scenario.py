@@ -5,6 +5,7 @@ tests/instance.sh, its log, its processes, and devices in software.
 A scenario is a file with a class made from Case; it ends with
 "scenario.main()".  The programs are those of $JOINERY_BUILDDIR.
 """
+import atexit
 import json
 import os
 import re
@@ -50,11 +51,8 @@ class Server:
         self.work = tempfile.mkdtemp(prefix="joinery.")
         self.dir = self.work + "/s"
         self.process = None
-        try:
-            self.instance("up", *options)
-        except BaseException:
-            shutil.rmtree(self.work)
-            raise
+        atexit.register(self.remove)
+        self.instance("up", *options)
         with open(self.dir + "/env") as f:
             words = shlex.split(f.read().replace("export ", ""))
         self.env = dict(os.environ)
@@ -100,12 +98,16 @@ class Server:
         until(lambda: not os.path.exists("/proc/%d/exe" % self.pid()) or
               "Z" in open("/proc/%d/stat" % self.pid()).read(), "killed")
 
+    def remove(self):
+        """At the end of the program at the latest, however it ends."""
+        atexit.unregister(self.remove)
+        self.stop()
+        shutil.rmtree(self.work)
+
     def clean_up(self):
-        try:
-            self.stop()
-        finally:
-            text = self.log()
-            shutil.rmtree(self.work)
+        self.stop()
+        text = self.log()
+        self.remove()
         for bad in ("Sanitizer", "assert"):
             if bad in text:
                 raise AssertionError(bad + " in the log: " + text)
