@@ -164,6 +164,9 @@ start_child(struct child *c, const char *conf, const struct bench_options *o,
 	if (c->pid == 0) {
 		(void)dup2(in[0], STDIN_FILENO);
 		(void)dup2(out[1], STDOUT_FILENO);
+		/* As joineryd sets it for workers (src/front/supervisor.c). */
+		(void)setenv(
+		    "GLIBC_TUNABLES", "glibc.malloc.tcache_count=500", 0);
 		(void)execl("/proc/self/exe", "joinery-bench", "--floor-child",
 		    conf, seconds, devices, (char *)NULL);
 		_exit(127);
