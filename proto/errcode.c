@@ -78,3 +78,53 @@ errcode_name(Joinery__V1__ErrorCode code)
 
 	return v != NULL ? v->name : "ERROR_UNKNOWN";
 }
+
+#define CODE(id) JOINERY__V1__ERROR_CODE__##id
+
+static const struct {
+	Joinery__V1__ErrorCode code;
+	const char *hint;
+} errcode_hints[] = {
+	{ CODE(MALFORMED_REQUEST), "mend the peer: see PROTOCOL.md" },
+	{ CODE(UNKNOWN_CALL), "the peer is newer than this server" },
+	{ CODE(FRAME_SIZE), "the peer sends what is no join-request" },
+	{ CODE(PEER_UNKNOWN), "register it: joineryctl peer set" },
+	{ CODE(NOT_ALLOWED),
+	    "see roles, NetIDs and AS-IDs of peer and device: joineryctl peer "
+	    "get, device get" },
+	{ CODE(UNKNOWN_DEVICE), "register it: joineryctl device set" },
+	{ CODE(UNKNOWN_SESSION), "it is over, or beyond session-keep" },
+	{ CODE(MIC_FAILED), "compare the device's root key with the one set" },
+	{ CODE(DEV_NONCE_REPLAYED),
+	    "if the device lost its counter: joineryctl nonces reset" },
+	{ CODE(OPTNEG_MISMATCH),
+	    "align the MAC versions of Network Server and device" },
+	{ CODE(KEY_CHECK_FAILED), "seal the key again" },
+	{ CODE(JOIN_NONCE_EXHAUSTED), "the device needs another JoinEUI" },
+	{ CODE(NO_ROOT_KEY), "import it: joineryctl device set" },
+	{ CODE(KEK_MISSING),
+	    "joineryctl kek import, then name it in peer or device" },
+	{ CODE(CONFLICT), "ask again" },
+	{ CODE(STORE_UNAVAILABLE), "look at the disk of the store" },
+	{ CODE(STORE_FULL), "make room, or raise store-max-size" },
+	{ CODE(STORE_CORRUPT), "delete the row that is named, or restore it" },
+	{ CODE(TOKEN_UNAVAILABLE),
+	    "see that the token is there: joineryctl "
+	    "doctor" },
+	{ CODE(TOKEN_REFUSED), "joineryctl doctor shows what the token can" },
+	{ CODE(TOKEN_KEY_MISSING),
+	    "import the key again, or restore the "
+	    "token" },
+	{ CODE(BUSY), "more workers, or a faster token" },
+};
+
+const char *
+errcode_hint(Joinery__V1__ErrorCode code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(errcode_hints); i++) {
+		if (errcode_hints[i].code == code) {
+			return errcode_hints[i].hint;
+		}
+	}
+	return "see the reason";
+}

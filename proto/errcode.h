@@ -12,4 +12,7 @@ Joinery__V1__ErrorCode errcode_of(enum jy_err err);
 /* "MIC_FAILED"; "ERROR_UNKNOWN" for a code this build does not know. */
 const char *errcode_name(Joinery__V1__ErrorCode code);
 
+/* What an operator who finds the code in the log can do; never NULL. */
+const char *errcode_hint(Joinery__V1__ErrorCode code);
+
 #endif

@@ -257,7 +257,8 @@ is_repetition(struct join *j)
 	    store_session_list(j->env->store, &j->device, &last, 1, &n, NULL) !=
 		JY_OK ||
 	    n == 0 || now < last.created_ms ||
-	    now - last.created_ms > j->env->repeat_window_ms) {
+	    now - last.created_ms > j->env->repeat_window_ms ||
+	    (last.expires_ms != 0 && now + 1000 > last.expires_ms)) {
 		return false;
 	}
 	if (last.join_type != mine->join_type ||
@@ -379,6 +380,19 @@ step_accept(struct join *j, struct errctx *ec)
 	return err;
 }
 
+/* Seconds that the session still lasts; 0: without end. */
+static uint32_t
+lifetime_left(const struct join *j)
+{
+	const struct session_row *session = &j->commit.session;
+	uint64_t now =
+	    j->repeated ? j->env->sys->now_ms() : session->created_ms;
+
+	return session->expires_ms == 0
+	    ? 0
+	    : (uint32_t)((session->expires_ms - now) / 1000U);
+}
+
 /* Token: derive session keys, wrap them. */
 static enum jy_err
 step_keys(struct join *j, struct errctx *ec)
@@ -387,7 +401,7 @@ step_keys(struct join *j, struct errctx *ec)
 	enum jy_err err;
 
 	memcpy(j->out.session_id, session->id, sizeof(j->out.session_id));
-	j->out.lifetime_s = j->env->session_lifetime_s;
+	j->out.lifetime_s = lifetime_left(j);
 
 	memset(&j->out.keys, 0, sizeof(j->out.keys));
 	err = session_network_keys(

@@ -298,6 +298,16 @@ registry_device_delete(
 	if (err == JY_ENOTFOUND) {
 		return err_replace(ec, JY_EDEVICE, "no such device");
 	}
+	if (err == JY_ECORRUPT) {
+		/* Which keys it had is lost; the row must go all the same. */
+		log_warn("registry",
+		    "keys of a damaged device stay in the token",
+		    "error=\"%s\"", err_detail(ec, err));
+		err_clear(ec);
+		memset(&row, 0, sizeof(row));
+		row.id = *id;
+		err = JY_OK;
+	}
 	if (err == JY_OK) {
 		err = store_device_delete(env->store, id, ec);
 	}

@@ -2,6 +2,8 @@
 /* Which calls there are and who may make them. */
 #include "src/worker/calls.h"
 
+#include <stdio.h>
+
 #include "src/worker/convert.h"
 
 #define CALL(id) JOINERY__V1__REQUEST__CALL_##id
@@ -77,4 +79,90 @@ call_answer_done(struct call *c)
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_DONE;
 	c->response->done =
 	    convert_new(c->arena, &joinery__v1__done_answer__descriptor);
+}
+
+static void
+object_device(const Joinery__V1__DeviceId *id, char out[CALL_OBJECT_MAX])
+{
+	char dev[EUI64_STR_LEN], join[EUI64_STR_LEN];
+	struct device_id device;
+
+	if (convert_device_id(id, &device, NULL) == JY_OK) {
+		(void)snprintf(out, CALL_OBJECT_MAX, "dev_eui=%s join_eui=%s",
+		    eui64_str(&device.dev_eui, dev),
+		    eui64_str(&device.join_eui, join));
+	}
+}
+
+static void
+object_session(const ProtobufCBinaryData *id, char out[CALL_OBJECT_MAX])
+{
+	char hex[HEX_STR_LEN(STORE_ID_LEN)];
+
+	if (id->len == STORE_ID_LEN) {
+		hex_format(id->data, id->len, hex);
+		(void)snprintf(out, CALL_OBJECT_MAX, "session=%s", hex);
+	}
+}
+
+static void
+object_name(const char *name, char out[CALL_OBJECT_MAX])
+{
+	if (name != NULL) {
+		(void)snprintf(out, CALL_OBJECT_MAX, "name=\"%.64s\"", name);
+	}
+}
+
+void
+call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
+{
+	(void)snprintf(out, CALL_OBJECT_MAX, "-");
+	switch ((int)q->call_case) {
+	case CALL(NETWORK_KEYS):
+		object_session(&q->network_keys->session_key_id, out);
+		break;
+	case CALL(APP_S_KEY):
+		object_session(&q->app_s_key->session_key_id, out);
+		break;
+	case CALL(SESSION_GET):
+		object_session(&q->session_get->session_key_id, out);
+		break;
+	case CALL(DEVICE_SET):
+		object_device(q->device_set->id, out);
+		break;
+	case CALL(DEVICE_GET):
+		object_device(q->device_get->id, out);
+		break;
+	case CALL(DEVICE_DELETE):
+		object_device(q->device_delete->id, out);
+		break;
+	case CALL(NONCES_RESET):
+		object_device(q->nonces_reset->id, out);
+		break;
+	case CALL(SESSION_LIST):
+		object_device(q->session_list->id, out);
+		break;
+	case CALL(KEK_IMPORT):
+		object_name(q->kek_import->label, out);
+		break;
+	case CALL(KEK_GENERATE):
+		object_name(q->kek_generate->label, out);
+		break;
+	case CALL(KEK_DELETE):
+		object_name(q->kek_delete->label, out);
+		break;
+	case CALL(PEER_SET):
+		object_name(
+		    q->peer_set->peer != NULL ? q->peer_set->peer->name : NULL,
+		    out);
+		break;
+	case CALL(PEER_GET):
+		object_name(q->peer_get->name, out);
+		break;
+	case CALL(PEER_DELETE):
+		object_name(q->peer_delete->name, out);
+		break;
+	default:
+		break;
+	}
 }

@@ -45,6 +45,15 @@ const struct call_def *call_find(Joinery__V1__Request__CallCase which);
 enum jy_err call_allowed(const struct call_def *def, const struct asker *asker,
     struct errctx *ec) JY_CHECK;
 
+#define CALL_OBJECT_MAX 96
+
+/*
+ * What a request is about, for the log: "dev_eui=... join_eui=...",
+ * "session=..." or "name=...", "-" when it names nothing.
+ */
+void call_object(
+    const Joinery__V1__Request *request, char out[CALL_OBJECT_MAX]);
+
 /* The answer that says "done" and nothing else. */
 void call_answer_done(struct call *c);
 

@@ -182,7 +182,7 @@ add_nonces(struct call *c, const struct device_id *id, Joinery__V1__Device *m,
 	nonces->join_nonce = row.join_nonce;
 	nonces->has_dev_nonce = row.has_dev_nonce;
 	nonces->dev_nonce = row.dev_nonce;
-	nonces->has_dev_nonces_used = 1;
+	nonces->has_dev_nonces_used = used > 0;
 	nonces->dev_nonces_used = (uint32_t)used;
 	nonces->has_rj_count0 = row.has_rj_count0;
 	nonces->rj_count0 = row.rj_count0;

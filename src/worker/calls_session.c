@@ -141,6 +141,7 @@ call_network_keys(struct call *c, struct errctx *ec)
 	err = retrieve(c, PEER_NS, q->has_session_key_id, &q->session_key_id,
 	    q->has_dev_eui, &q->dev_eui, &keys, ec);
 	if (err != JY_OK) {
+		secret_wipe(&keys, sizeof(keys));
 		return err;
 	}
 	m = convert_new(
@@ -170,6 +171,7 @@ call_app_s_key(struct call *c, struct errctx *ec)
 	err = retrieve(c, PEER_AS, q->has_session_key_id, &q->session_key_id,
 	    q->has_dev_eui, &q->dev_eui, &keys, ec);
 	if (err != JY_OK) {
+		secret_wipe(&keys, sizeof(keys));
 		return err;
 	}
 	m = convert_new(c->arena, &joinery__v1__app_skey_answer__descriptor);

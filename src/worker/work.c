@@ -16,6 +16,8 @@
 #include "src/conf/admin.h"
 #include "src/worker/convert.h"
 
+#define JOIN_NONCE_WARN 0xF00000U
+
 /* Who asks, by what the front saw of the connection. */
 static enum jy_err
 find_asker(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
@@ -192,6 +194,7 @@ note_refusal(const struct work *w, const struct work_ctx *ctx)
 static void
 log_refused_join(const struct work *w)
 {
+	const Joinery__V1__ErrorCode code = errcode_of(w->err);
 	const struct join *j = &w->join;
 	char dev[EUI64_STR_LEN] = "-", join[EUI64_STR_LEN] = "-";
 
@@ -201,29 +204,60 @@ log_refused_join(const struct work *w)
 	}
 	log_notice("join", "refused",
 	    "request=%s peer=%s code=%s step=%s dev_eui=%s join_eui=%s "
-	    "mac_version=%s net_id=%06x reason=\"%s\"",
+	    "mac_version=%s net_id=%06x reason=\"%s\" do=\"%s\"",
+	    w->envelope->request_id, w->asker.name, errcode_name(code),
+	    join_step_name(j->step), dev, join,
+	    lw_version_str(j->in.mac_version), j->in.net_id,
+	    err_detail(&w->ec, w->err), errcode_hint(code));
+}
+
+static void
+log_call(const struct work *w)
+{
+	const Joinery__V1__ErrorCode code = errcode_of(w->err);
+	char object[CALL_OBJECT_MAX] = "-";
+
+	if (w->def != NULL) {
+		call_object(w->request, object);
+	}
+	if (w->err == JY_OK) {
+		log_notice("admin", "done", "request=%s peer=%s call=%s %s",
+		    w->envelope->request_id, w->asker.name, w->def->name,
+		    object);
+		return;
+	}
+	log_notice("call", "refused",
+	    "request=%s peer=%s call=%s %s code=%s reason=\"%s\" do=\"%s\"",
 	    w->envelope->request_id, w->asker.name,
-	    errcode_name(errcode_of(w->err)), join_step_name(j->step), dev,
-	    join, lw_version_str(j->in.mac_version), j->in.net_id,
-	    err_detail(&w->ec, w->err));
+	    w->def != NULL ? w->def->name : "unknown", object,
+	    errcode_name(code), err_detail(&w->ec, w->err), errcode_hint(code));
+}
+
+/* Long before a device can join no more. */
+static void
+log_last_nonces(const struct work *w)
+{
+	const struct session_row *session = &w->join.commit.session;
+	char dev[EUI64_STR_LEN];
+
+	if (session->join_nonce >= JOIN_NONCE_WARN) {
+		log_warn("join", "JoinNonce runs out",
+		    "dev_eui=%s join_nonce=%06x last=%06x do=\"give the "
+		    "device another JoinEUI in time\"",
+		    eui64_str(&session->device.dev_eui, dev),
+		    session->join_nonce, LW_JOIN_NONCE_MAX);
+	}
 }
 
 static void
 log_outcome(const struct work *w)
 {
-	const char *name = w->def != NULL ? w->def->name : "unknown";
-
-	if (w->err != JY_OK && w->joins) {
+	if (w->joins && w->err == JY_OK) {
+		log_last_nonces(w);
+	} else if (w->joins) {
 		log_refused_join(w);
-	} else if (w->err != JY_OK) {
-		log_notice("call", "refused",
-		    "request=%s peer=%s call=%s code=%s reason=\"%s\"",
-		    w->envelope->request_id, w->asker.name, name,
-		    errcode_name(errcode_of(w->err)),
-		    err_detail(&w->ec, w->err));
-	} else if (w->def->changes) {
-		log_notice("admin", "done", "request=%s peer=%s call=%s",
-		    w->envelope->request_id, w->asker.name, name);
+	} else if (w->err != JY_OK || w->def->changes) {
+		log_call(w);
 	}
 }
 
@@ -236,9 +270,15 @@ put_reply(struct work_replies *r, const Joinery__Corridor__Reply *reply)
 	size_t need = r->len + FRAME_HEAD_LEN + len;
 
 	if (need > r->cap) {
+		uint8_t *larger = sys_xmalloc(need * 2);
+
+		if (r->len > 0) {
+			memcpy(larger, r->buf, r->len);
+			secret_wipe(r->buf, r->len); /* keys, perhaps */
+		}
+		free(r->buf);
+		r->buf = larger;
 		r->cap = need * 2;
-		r->buf = realloc(r->buf, r->cap);
-		jy_assert(r->buf != NULL);
 	}
 	frame_head_put(r->buf + r->len, len);
 	(void)joinery__corridor__reply__pack(

@@ -21,7 +21,7 @@ class Crashes(scenario.Case):
         """Loads while what_breaks(loads) breaks things; judged."""
         loads = [Load(self.server, [self.server.device(version)
                                     for _ in range(8)])
-                 for version in ("1.0.2", "1.0.3")]
+                 for version in ("1.0.2", "1.0.4", "1.1.0")]
         for load in loads:
             load.start()
         try:

@@ -57,7 +57,7 @@ class TokenFaults(scenario.Case):
                     n += 1
                     self.fail_once(device, n, n, "%s#%d=%s" % (
                         function, call, value))
-        self.assertEqual(device.nonces()["dev_nonces_used"], n)
+        self.assertEqual(device.nonces()["dev_nonce"], n)
 
     def test_cold(self):
         """The same while the device's keys are fetched from the token."""

@@ -302,6 +302,7 @@ every_error_has_a_wire_code(void **state)
 		assert_int_not_equal(
 		    code, JOINERY__V1__ERROR_CODE__ERROR_UNSPECIFIED);
 		assert_string_not_equal(errcode_name(code), "ERROR_UNKNOWN");
+		assert_true(errcode_hint(code)[0] != '\0');
 		assert_int_equal(code == JOINERY__V1__ERROR_CODE__INTERNAL,
 		    maps_to_internal((enum jy_err)i));
 	}

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a join costs, in counts that do not depend on the machine: PKCS#11
+# calls, flushes, memory of the worker's own.
+set -euo pipefail
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export TMPDIR=$work
+
+"$JOINERY_BUILDDIR/joinery-bench" --programs "$JOINERY_BUILDDIR" --json \
+	--seconds 1 --joins 20000 --workers 2 --devices 64 >"$work/rows.json"
+cat "$work/rows.json"
+/usr/bin/python3 - "$work/rows.json" <<'END'
+import json
+import sys
+
+rows = json.load(open(sys.argv[1]))
+assert [row["token"] for row in rows] == ["softhsm", "softokn"], rows
+for row in rows:
+    assert row["joins"] == 20000, row
+    assert row["pkcs11_calls_per_join"] <= 12.0, row
+    assert row["fsyncs_per_join"] < 0.2, row
+# SoftHSM keeps some octets of every object it ever made; softokn none.
+assert rows[1]["rss_growth_bytes"] < 4 << 20, rows[1]
+END
