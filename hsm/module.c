@@ -103,8 +103,10 @@ module_initialize(struct hsm *hsm, struct errctx *ec)
 	}
 	rv = P11(hsm, C_Initialize(&init));
 	if (rv != CKR_OK) {
-		return err_set(
-		    ec, JY_ETOKEN, "C_Initialize: %s", rv_name(rv, name));
+		return err_set(ec, JY_ETOKEN,
+		    "C_Initialize: %s; does the module find its own "
+		    "configuration (SoftHSM: SOFTHSM2_CONF, tokendir)?",
+		    rv_name(rv, name));
 	}
 	hsm->initialised = true;
 	return JY_OK;

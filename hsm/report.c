@@ -86,17 +86,22 @@ verdict(const struct hsm_check *c)
 static void
 print_plain(const struct hsm_report *r, FILE *out)
 {
-	(void)fputs("token ", out);
-	print_plain_text(out, r->token);
-	(void)fputs(", serial ", out);
-	print_plain_text(out, r->serial);
-	(void)fputs(", ", out);
-	print_plain_text(out, r->model);
-	(void)fputs("\nmodule ", out);
-	print_plain_text(out, r->module);
-	(void)fputs(", ", out);
-	print_plain_text(out, r->library);
-	(void)fputc('\n', out);
+	if (r->serial[0] != '\0') {
+		(void)fputs("token ", out);
+		print_plain_text(out, r->token);
+		(void)fputs(", serial ", out);
+		print_plain_text(out, r->serial);
+		(void)fputs(", ", out);
+		print_plain_text(out, r->model);
+		(void)fputc('\n', out);
+	}
+	if (r->module[0] != '\0') {
+		(void)fputs("module ", out);
+		print_plain_text(out, r->module);
+		(void)fputs(", ", out);
+		print_plain_text(out, r->library);
+		(void)fputc('\n', out);
+	}
 	for (size_t i = 0; i < r->check_count; i++) {
 		const struct hsm_check *c = &r->checks[i];
 

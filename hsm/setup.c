@@ -178,7 +178,9 @@ find_prepared(
 	session_drop(&hsm->scratch);
 	if (rv == RV_NONE) {
 		return err_set(ec, JY_ENOKEY,
-		    "the token was not prepared: it has no %s", what);
+		    "the token was not prepared: it has no %s; \"joineryctl "
+		    "token init\" makes it",
+		    what);
 	}
 	return err_set(ec,
 	    rv == RV_MANY                    ? JY_ENOKEY
@@ -442,8 +444,8 @@ hsm_setup(
 	if (err == JY_OK) {
 		err = module_find_token(hsm, &token, ec);
 		if (err == JY_ENOTFOUND) {
-			err =
-			    err_set(ec, JY_ECONFIG, "no token matches the URI");
+			err = err_set(ec, JY_ECONFIG,
+			    "no token matches the URI; --create makes one");
 		}
 	}
 	if (err == JY_OK) {

@@ -108,7 +108,9 @@ find_token(struct hsm *hsm, struct hsm_report *report, struct errctx *ec)
 	enum jy_err err = module_find_token(hsm, &token, ec);
 
 	if (err == JY_ENOTFOUND) {
-		return err_set(ec, JY_ECONFIG, "no token matches the URI");
+		return err_set(ec, JY_ECONFIG,
+		    "no token matches the URI; \"joineryctl token init "
+		    "--create\" makes one");
 	}
 	if (err == JY_OK) {
 		hsm->slot = token.slot;

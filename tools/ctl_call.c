@@ -103,6 +103,8 @@ ctl_connect(struct ctl *ctl)
 #define HINT_TOKEN \
 	"\"joineryctl status\" and \"joineryctl doctor\" tell what the token " \
 	"lacks"
+/* No doctor here: if the PIN was refused, that would try it once more. */
+#define HINT_LOG "\"joineryctl status\" and the server's log tell what is wrong"
 #define HINT_ADMIN \
 	"admins are root, the server's user, the uids in \"admin-uids\" of " \
 	"joinery.conf, and peers of role admin"
@@ -138,7 +140,7 @@ static const struct {
 	{ JOINERY__V1__ERROR_CODE__STORE_UNAVAILABLE, HINT_LATER },
 	{ JOINERY__V1__ERROR_CODE__STORE_FULL,
 	    "raise \"store-max-size\" in joinery.conf, or make room on disk" },
-	{ JOINERY__V1__ERROR_CODE__TOKEN_UNAVAILABLE, HINT_TOKEN },
+	{ JOINERY__V1__ERROR_CODE__TOKEN_UNAVAILABLE, HINT_LOG },
 	{ JOINERY__V1__ERROR_CODE__TOKEN_REFUSED, HINT_TOKEN },
 	{ JOINERY__V1__ERROR_CODE__TOKEN_KEY_MISSING, HINT_TOKEN },
 	{ JOINERY__V1__ERROR_CODE__BUSY, HINT_LATER },
@@ -223,17 +225,39 @@ ctl_result(const Joinery__V1__Response *response)
 	return &response->done->base;
 }
 
+/* What people are told of a thing that was set; NULL for other answers. */
+static const char *
+set_text(const Joinery__V1__Response *response)
+{
+	switch ((int)response->result_case) {
+	case JOINERY__V1__RESPONSE__RESULT_DEVICE_SET:
+		return response->device_set->created ? "created" : "changed";
+	case JOINERY__V1__RESPONSE__RESULT_PEER_SET:
+		return response->peer_set->created ? "created" : "changed";
+	default:
+		return NULL;
+	}
+}
+
 enum ctl_exit
 ctl_call_and_show(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected, const char *said)
 {
 	Joinery__V1__Response *response = NULL;
 	enum ctl_exit exit = ctl_call(ctl, request, expected, &response);
+	const char *set;
 
 	if (exit != CTL_OK) {
 		return exit;
 	}
-	show_message(&ctl->show, ctl_result(response));
+	jy_assert(response != NULL);
+	set = set_text(response);
+	if (ctl->show.json || set == NULL) {
+		show_message(&ctl->show, ctl_result(response));
+	}
+	if (set != NULL) {
+		said = set;
+	}
 	if (said != NULL) {
 		show_said(&ctl->show, said);
 	}

@@ -32,7 +32,6 @@ list_run(
 	struct page page = { .more = true };
 	enum ctl_exit exit = CTL_OK;
 
-	show_rows_begin(&ctl->show, list->name, list->type);
 	while (page.more) {
 		Joinery__V1__Response *response;
 
@@ -40,6 +39,9 @@ list_run(
 		exit = ctl_call(ctl, request, list->expected, &response);
 		if (exit != CTL_OK) {
 			break;
+		}
+		if (held == NULL) {
+			show_rows_begin(&ctl->show, list->name, list->type);
 		}
 		client_free(held);
 		held = response;
@@ -53,8 +55,10 @@ list_run(
 			break;
 		}
 	}
+	if (held != NULL) {
+		show_rows_end(&ctl->show);
+	}
 	client_free(held);
-	show_rows_end(&ctl->show);
 	return exit;
 }
 

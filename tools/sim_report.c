@@ -117,7 +117,7 @@ sim_report_check(
 	if (!ok && !r->failed) {
 		r->failed = true;
 		(void)snprintf(
-		    r->why, sizeof(r->why), "%s: %.130s", name, text);
+		    r->why, sizeof(r->why), "%s: %.480s", name, text);
 	}
 	if (r->format == SIM_JSON) {
 		append_check(r,
@@ -149,5 +149,7 @@ sim_report_end(struct sim_report *r, const char *fmt, ...)
 	} else if (r->format == SIM_HUMAN && (!r->brief || r->failed)) {
 		(void)fprintf(
 		    r->out, "%.*s%s\n", (int)r->checks_len, r->checks, text);
+	} else if (r->format == SIM_QUIET && r->failed) {
+		(void)fprintf(stderr, "joinery-sim: %s\n", text);
 	}
 }

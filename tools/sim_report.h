@@ -24,7 +24,7 @@ struct sim_report {
 	enum sim_format format;
 	bool brief;    /* facts and checks that held are left out */
 	bool failed;   /* a check of this block did not hold */
-	char why[160]; /* the first that did not */
+	char why[512]; /* the first that did not */
 	char part[48]; /* title of the part we are in */
 	char facts[4096];
 	size_t facts_len;

@@ -425,13 +425,14 @@ on_peer_done(struct conn *c)
 static void
 on_failure(struct conn *c)
 {
+	const char *todo;
 	char why[160];
 
 	if (!c->is_tls) {
 		conn_close(c);
 		return;
 	}
-	tls_error(c->bev, why, sizeof(why));
+	todo = tls_error(c->bev, why, sizeof(why));
 	if (conn_is_known(c)) {
 		bool cut = c->slow_since_us != 0;
 
@@ -442,10 +443,8 @@ on_failure(struct conn *c)
 		return;
 	}
 	c->server->stats.tls_failures++;
-	log_notice("conn", "TLS handshake failed",
-	    "%s why=\"%s\" do=\"give the peer a certificate of "
-	    "tls-client-ca\"",
-	    c->name, why);
+	log_notice("conn", "TLS handshake failed", "%s why=\"%s\" do=\"%s\"",
+	    c->name, why, todo);
 	conn_part(c);
 }
 

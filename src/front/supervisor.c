@@ -249,9 +249,15 @@ slot_react(
 		break;
 	}
 	slot->not_before_us = sys_mono_us() + wait_us;
-	log_notice("supervisor", "what to do",
-	    "trouble=\"%s\" do=\"%s\" restart_in_ms=%" PRIu64,
-	    reaction->trouble, reaction->todo, wait_us / 1000U);
+	if (action == ACTION_LATCH || action == ACTION_EXIT) {
+		log_notice("supervisor", "what to do",
+		    "trouble=\"%s\" do=\"%s\"", reaction->trouble,
+		    reaction->todo);
+	} else {
+		log_notice("supervisor", "what to do",
+		    "trouble=\"%s\" do=\"%s\" restart_in_ms=%" PRIu64,
+		    reaction->trouble, reaction->todo, wait_us / 1000U);
+	}
 }
 
 static void

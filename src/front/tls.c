@@ -208,7 +208,7 @@ tls_peer_fini(struct tls_peer *peer)
 	peer->n_sans = 0;
 }
 
-void
+const char *
 tls_error(struct bufferevent *bev, char *text, size_t cap)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(bev);
@@ -221,6 +221,12 @@ tls_error(struct bufferevent *bev, char *text, size_t cap)
 	    verify != X509_V_OK ? ": " : "",
 	    verify != X509_V_OK ? X509_verify_cert_error_string(verify) : "");
 	ERR_clear_error();
+	if (verify == X509_V_OK && error != 0 &&
+	    ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET) {
+		return "the peer refused us: does it trust the CA of "
+		       "tls-certificate and ask for a name in it?";
+	}
+	return "give the peer a certificate of tls-client-ca";
 }
 
 void

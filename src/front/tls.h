@@ -48,8 +48,11 @@ enum jy_err tls_peer_init(
     struct bufferevent *bev, struct tls_peer *out, struct errctx *ec) JY_CHECK;
 void tls_peer_fini(struct tls_peer *peer);
 
-/* Why the handshake or the connection failed; into text, for a log line. */
-void tls_error(struct bufferevent *bev, char *text, size_t cap);
+/*
+ * Why the handshake or the connection failed; into text, for a log line.
+ * Returns what to do about a handshake, a static text.
+ */
+const char *tls_error(struct bufferevent *bev, char *text, size_t cap);
 
 /* Say good-bye before the connection is freed. */
 void tls_close_notify(struct bufferevent *bev);

@@ -67,6 +67,16 @@ take_name(const char *field, const char *in, char out[STORE_LABEL_MAX + 1],
 	return convert_text(field, in, out, STORE_LABEL_MAX + 1, ec);
 }
 
+/* The store says only that it found nothing; people want to know what. */
+static enum jy_err
+say_absent(
+    const char *what, const char *name, enum jy_err err, struct errctx *ec)
+{
+	return err == JY_ENOTFOUND
+	    ? err_replace(ec, JY_ENOTFOUND, "no %s is called %s", what, name)
+	    : err;
+}
+
 enum jy_err
 call_kek_import(struct call *c, struct errctx *ec)
 {
@@ -149,7 +159,7 @@ call_kek_delete(struct call *c, struct errctx *ec)
 	if (err == JY_OK) {
 		call_answer_done(c);
 	}
-	return err;
+	return say_absent("KEK", label, err, ec);
 }
 
 /* ---- peers ---- */
@@ -322,7 +332,7 @@ call_peer_get(struct call *c, struct errctx *ec)
 		err = store_peer_get(c->env->store, name, &row, ec);
 	}
 	if (err != JY_OK) {
-		return err;
+		return say_absent("peer", name, err, ec);
 	}
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_PEER_GET;
 	c->response->peer_get =
@@ -344,7 +354,7 @@ call_peer_delete(struct call *c, struct errctx *ec)
 	if (err == JY_OK) {
 		call_answer_done(c);
 	}
-	return err;
+	return say_absent("peer", name, err, ec);
 }
 
 enum jy_err

@@ -18,6 +18,8 @@
 
 #define JOIN_NONCE_WARN 0xF00000U
 
+#define REASON_MAX 256
+
 /* Who asks, by what the front saw of the connection. */
 static enum jy_err
 find_asker(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
@@ -191,46 +193,58 @@ note_refusal(const struct work *w, const struct work_ctx *ctx)
 	store_refusal_note(ctx->env.store, &row);
 }
 
+/* Why, as it may stand in quotes: a reason may quote names. */
+static const char *
+reason(const struct work *w, char out[REASON_MAX])
+{
+	(void)snprintf(out, REASON_MAX, "%s", err_detail(&w->ec, w->err));
+	for (char *p = out; *p != '\0'; p++) {
+		*p = *p == '"' ? '\'' : *p;
+	}
+	return out;
+}
+
 static void
 log_refused_join(const struct work *w)
 {
 	const Joinery__V1__ErrorCode code = errcode_of(w->err);
 	const struct join *j = &w->join;
 	char dev[EUI64_STR_LEN] = "-", join[EUI64_STR_LEN] = "-";
+	char why[REASON_MAX];
 
 	if (j->step > JOIN_STEP_parse) {
 		(void)eui64_str(&j->device.dev_eui, dev);
 		(void)eui64_str(&j->device.join_eui, join);
 	}
 	log_notice("join", "refused",
-	    "request=%s peer=%s code=%s step=%s dev_eui=%s join_eui=%s "
+	    "request=%s peer=\"%s\" code=%s step=%s dev_eui=%s join_eui=%s "
 	    "mac_version=%s net_id=%06x reason=\"%s\" do=\"%s\"",
 	    w->envelope->request_id, w->asker.name, errcode_name(code),
 	    join_step_name(j->step), dev, join,
-	    lw_version_str(j->in.mac_version), j->in.net_id,
-	    err_detail(&w->ec, w->err), errcode_hint(code));
+	    lw_version_str(j->in.mac_version), j->in.net_id, reason(w, why),
+	    errcode_hint(code));
 }
 
 static void
 log_call(const struct work *w)
 {
 	const Joinery__V1__ErrorCode code = errcode_of(w->err);
-	char object[CALL_OBJECT_MAX] = "-";
+	char object[CALL_OBJECT_MAX] = "-", why[REASON_MAX];
 
 	if (w->def != NULL) {
 		call_object(w->request, object);
 	}
 	if (w->err == JY_OK) {
-		log_notice("admin", "done", "request=%s peer=%s call=%s %s",
+		log_notice("admin", "done", "request=%s peer=\"%s\" call=%s %s",
 		    w->envelope->request_id, w->asker.name, w->def->name,
 		    object);
 		return;
 	}
 	log_notice("call", "refused",
-	    "request=%s peer=%s call=%s %s code=%s reason=\"%s\" do=\"%s\"",
+	    "request=%s peer=\"%s\" call=%s %s code=%s reason=\"%s\" do=\"%s\"",
 	    w->envelope->request_id, w->asker.name,
 	    w->def != NULL ? w->def->name : "unknown", object,
-	    errcode_name(code), err_detail(&w->ec, w->err), errcode_hint(code));
+	    errcode_name(code), reason(w, why), errcode_hint(code));
 }
 
 /* Long before a device can join no more. */
