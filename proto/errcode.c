@@ -109,8 +109,7 @@ static const struct {
 	{ CODE(STORE_FULL), "make room, or raise store-max-size" },
 	{ CODE(STORE_CORRUPT), "delete the row that is named, or restore it" },
 	{ CODE(TOKEN_UNAVAILABLE),
-	    "see that the token is there: joineryctl "
-	    "doctor" },
+	    "see that the token is there; the log says what is wrong" },
 	{ CODE(TOKEN_REFUSED), "joineryctl doctor shows what the token can" },
 	{ CODE(TOKEN_KEY_MISSING),
 	    "import the key again, or restore the "

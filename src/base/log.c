@@ -65,6 +65,12 @@ log_level_parse(const char *text, enum log_level *out)
 	return false;
 }
 
+bool
+log_wants(enum log_level level)
+{
+	return level <= log_max;
+}
+
 static struct log_bucket *
 bucket_of(enum log_level level, const char *area)
 {

@@ -31,6 +31,9 @@ void log_init(const char *program, enum log_level max);
 /* "error", "warn", "notice", "info" or "debug". */
 bool log_level_parse(const char *text, enum log_level *out) JY_CHECK;
 
+/* Whether a line of that level would leave: before work for one is done. */
+bool log_wants(enum log_level level);
+
 /*
  * area names the part of the program, msg is a fixed text, fmt and the rest
  * make the pairs: log_write(LOG_LEVEL_WARN, "join", "refused",

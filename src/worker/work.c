@@ -247,13 +247,22 @@ log_call(const struct work *w)
 	    errcode_name(code), reason(w, why), errcode_hint(code));
 }
 
-/* Long before a device can join no more. */
+/* A line at debug level only; but a warning long before a device is done. */
 static void
-log_last_nonces(const struct work *w)
+log_accepted_join(const struct work *w)
 {
 	const struct session_row *session = &w->join.commit.session;
-	char dev[EUI64_STR_LEN];
+	char dev[EUI64_STR_LEN], id[HEX_STR_LEN(STORE_ID_LEN)];
 
+	if (log_wants(LOG_LEVEL_DEBUG)) {
+		hex_format(session->id, sizeof(session->id), id);
+		log_debug("join", "accepted",
+		    "request=%s peer=\"%s\" dev_eui=%s join_nonce=%06x "
+		    "session=%s repeated=%d",
+		    w->envelope->request_id, w->asker.name,
+		    eui64_str(&session->device.dev_eui, dev),
+		    session->join_nonce, id, w->join.repeated);
+	}
 	if (session->join_nonce >= JOIN_NONCE_WARN) {
 		log_warn("join", "JoinNonce runs out",
 		    "dev_eui=%s join_nonce=%06x last=%06x do=\"give the "
@@ -267,7 +276,7 @@ static void
 log_outcome(const struct work *w)
 {
 	if (w->joins && w->err == JY_OK) {
-		log_last_nonces(w);
+		log_accepted_join(w);
 	} else if (w->joins) {
 		log_refused_join(w);
 	} else if (w->err != JY_OK || w->def->changes) {
