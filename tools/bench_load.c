@@ -47,7 +47,7 @@ connect_to(const char *path, int *fd, struct errctx *ec)
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	jy_assert(strlen(path) < sizeof(sun.sun_path));
-	(void)strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 	if (s < 0 ||
 	    connect(s, (const struct sockaddr *)&sun, sizeof(sun)) != 0) {
 		return err_set(
