@@ -98,7 +98,8 @@ void hsm_report_print(const struct hsm_report *report, FILE *out, bool json);
  * report, never NULL, is filled as far as it went, also on failure.
  * JY_ECONFIG: the URI or PIN source is unusable, or no or several tokens
  * match (JY_ETOKEN if there is no token at all, or one that does not answer);
- * JY_EPIN: the token did not take the PIN: do not try again by yourself;
+ * JY_EPIN: the token did not take the PIN, for whatever reason it gave: do
+ * not try again by yourself;
  * JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee in
  * require is not given; JY_ENOKEY: the token was not prepared (no canary or
  * import key).

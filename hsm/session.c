@@ -97,6 +97,11 @@ refuse_last_try(const struct hsm *hsm, struct errctx *ec)
 	return JY_OK;
 }
 
+/*
+ * Only an answer that cannot be about the PIN may be tried away by whoever
+ * starts us again: some tokens say CKR_GENERAL_ERROR or CKR_FUNCTION_FAILED
+ * of a bad PIN, and count it.
+ */
 static enum jy_err
 login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 {
@@ -110,10 +115,11 @@ login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		return JY_OK;
 	}
-	if (rv_class(rv) != RV_PIN) {
+	if (rv_class(rv) == RV_TOKEN || rv_class(rv) == RV_SESSION) {
 		return err_set(ec, JY_ETOKEN, "C_Login: %s", rv_name(rv, name));
 	}
-	return err_set(ec, JY_EPIN, "C_Login: %s", rv_name(rv, name));
+	return err_set(ec, JY_EPIN,
+	    "the token did not take the PIN: C_Login: %s", rv_name(rv, name));
 }
 
 /* The PIN, or NULL if it is typed at the token. */

@@ -683,7 +683,6 @@ test_open_faults(void **state)
 	    "C_GetTokenInfo*=CKR_DEVICE_ERROR", JY_ETOKEN, "no token matches");
 	expect_open("C_OpenSession*=CKR_DEVICE_REMOVED", JY_ETOKEN,
 	    "CKR_DEVICE_REMOVED");
-	expect_open("C_Login*=CKR_PIN_LOCKED", JY_EPIN, "CKR_PIN_LOCKED");
 	expect_open("C_FindObjectsInit*=CKR_DEVICE_ERROR", JY_ETOKEN,
 	    "CKR_DEVICE_ERROR");
 	expect_open("C_WrapKey*=CKR_MECHANISM_INVALID", JY_EMECH,
@@ -694,6 +693,40 @@ test_open_faults(void **state)
 	    "C_Decrypt*=CKR_DEVICE_ERROR", JY_ETOKEN, "CKR_DEVICE_ERROR");
 	expect_open("C_DigestInit*=CKR_MECHANISM_INVALID", JY_EMECH,
 	    "CKR_MECHANISM_INVALID");
+	script("");
+}
+
+/* What may mean a bad PIN is told as one, and as what the token said. */
+static void
+test_login_faults(void **state)
+{
+	static const struct {
+		const char *rv;
+		enum jy_err want;
+	} cases[] = {
+		{ "CKR_PIN_INCORRECT", JY_EPIN },
+		{ "CKR_PIN_LOCKED", JY_EPIN },
+		{ "CKR_GENERAL_ERROR", JY_EPIN },
+		{ "CKR_FUNCTION_FAILED", JY_EPIN },
+		{ "CKR_ARGUMENTS_BAD", JY_EPIN },
+		{ "CKR_MECHANISM_INVALID", JY_EPIN },
+		{ "CKR_KEY_HANDLE_INVALID", JY_EPIN },
+		{ "0x80000123", JY_EPIN },
+		{ "CKR_DEVICE_REMOVED", JY_ETOKEN },
+		{ "CKR_TOKEN_NOT_PRESENT", JY_ETOKEN },
+		{ "CKR_SESSION_HANDLE_INVALID", JY_ETOKEN },
+	};
+	char text[64];
+
+	(void)state;
+	if (!token_available(TOKEN_SOFTHSM)) {
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		(void)snprintf(text, sizeof(text), "C_Login*=%s", cases[i].rv);
+		expect_open(text, cases[i].want, cases[i].rv);
+		assert_int_equal(calls_of("C_Login"), 1);
+	}
 	script("");
 }
 
@@ -792,6 +825,7 @@ main(void)
 		cmocka_unit_test(test_wrong_pin),
 		cmocka_unit_test(test_duplicate_id),
 		cmocka_unit_test(test_open_faults),
+		cmocka_unit_test(test_login_faults),
 		cmocka_unit_test(test_uri_refusals),
 		/* Last: it points the module at another directory. */
 		cmocka_unit_test(test_not_prepared),
