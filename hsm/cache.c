@@ -158,20 +158,6 @@ destroy(struct hsm *hsm, struct hsm_key *key)
 	key->handle = CK_INVALID_HANDLE;
 }
 
-struct derivation {
-	CK_OBJECT_HANDLE root;
-	const uint8_t *block;
-};
-
-static CK_RV
-derive_make(
-    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
-{
-	const struct derivation *d = arg;
-
-	return op_derive(hsm, hsm->anchor, d->root, d->block, t, out);
-}
-
 static CK_RV
 make_derived(struct hsm *hsm, struct hsm_key *key, CK_OBJECT_HANDLE root,
     CK_OBJECT_HANDLE *out)

@@ -307,6 +307,15 @@ CK_RV op_wrap(struct hsm *hsm, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE kek,
 CK_RV op_digest(struct hsm *hsm, CK_SESSION_HANDLE session, const uint8_t *data,
     size_t len, uint8_t out[HSM_FINGERPRINT_LEN]);
 
+struct derivation {
+	CK_OBJECT_HANDLE root;
+	const uint8_t *block;
+};
+
+/* A template_maker: in the anchor session; arg is struct derivation. */
+CK_RV derive_make(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out);
+
 /* ---- keyimport.c ---- */
 
 /* RSA-OAEP, SHA-1, MGF1-SHA-1, empty label. */

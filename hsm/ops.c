@@ -67,6 +67,15 @@ op_derive(struct hsm *hsm, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE root,
 }
 
 CK_RV
+derive_make(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
+{
+	const struct derivation *d = arg;
+
+	return op_derive(hsm, hsm->anchor, d->root, d->block, t, out);
+}
+
+CK_RV
 op_wrap(struct hsm *hsm, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE kek,
     CK_OBJECT_HANDLE key, uint8_t *out, size_t len)
 {
