@@ -151,26 +151,11 @@ hsm_key_put(struct hsm *hsm, struct hsm_key *key)
 static void
 destroy(struct hsm *hsm, struct hsm_key *key)
 {
-	/* A handle of an earlier anchor may be another object's by now. */
-	if (key->owned && key->epoch == hsm->epoch) {
+	if (key->owned) {
 		(void)P11(hsm, C_DestroyObject(hsm->anchor, key->handle));
 	}
 	key->owned = false;
 	key->handle = CK_INVALID_HANDLE;
-}
-
-struct derivation {
-	CK_OBJECT_HANDLE root;
-	const uint8_t *block;
-};
-
-static CK_RV
-derive_make(
-    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
-{
-	const struct derivation *d = arg;
-
-	return op_derive(hsm, hsm->anchor, d->root, d->block, t, out);
 }
 
 static CK_RV
@@ -232,7 +217,6 @@ fill(struct hsm *hsm, void *arg)
 		return rv;
 	}
 	key->handle = made;
-	key->epoch = hsm->epoch;
 	return CKR_OK;
 }
 
@@ -328,11 +312,9 @@ cache_refresh(struct hsm_key *key, CK_OBJECT_HANDLE stale, struct errctx *ec)
 	enum jy_err err = JY_OK;
 
 	lane_enter(hsm);
-	if (key->epoch != hsm->epoch || key->handle == stale) {
-		if (key->epoch == hsm->epoch) {
-			index_put(hsm, key->derived ? &key->parent : &key->id,
-			    CK_INVALID_HANDLE);
-		}
+	if (key->handle == stale) {
+		index_put(hsm, key->derived ? &key->parent : &key->id,
+		    CK_INVALID_HANDLE);
 		destroy(hsm, key);
 		err = lane_run(hsm, fill, key, "find a key anew", ec);
 	}

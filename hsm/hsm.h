@@ -12,12 +12,14 @@
  *
  * Errors every function may give:
  *   JY_ETOKEN     the token is gone or answers nonsense: nothing is known
- *   JY_EPIN       the PIN was refused; it is never tried a second time
  *   JY_ETOKENREQ  the token works, and refused this request
  *   JY_ENOKEY     the token works, and holds no such key object
  * A dead session is replaced and a stale handle found anew, once, inside.
- * The PIN is not kept: a login after a loss reads pin-source again, so that
- * with fd: and prompt: a lost login is JY_ETOKEN.
+ *
+ * The PIN is read, tried once and forgotten, in hsm_open and hsm_setup.  When
+ * the login is lost later, or the session that keeps it, hsm_canary and
+ * whatever needs them are JY_ETOKEN from then on: the way back is a new
+ * process, and who starts it decides how often a PIN is tried.
  */
 #ifndef JY_HSM_HSM_H
 #define JY_HSM_HSM_H
@@ -96,6 +98,8 @@ void hsm_report_print(const struct hsm_report *report, FILE *out, bool json);
  * report, never NULL, is filled as far as it went, also on failure.
  * JY_ECONFIG: the URI or PIN source is unusable, or no or several tokens
  * match (JY_ETOKEN if there is no token at all, or one that does not answer);
+ * JY_EPIN: the token did not take the PIN, for whatever reason it gave: do
+ * not try again by yourself;
  * JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee in
  * require is not given; JY_ENOKEY: the token was not prepared (no canary or
  * import key).
@@ -116,14 +120,15 @@ struct hsm_setup {
  * Prepare a token: initialise it if asked to and it does not exist yet, then
  * create the import key (RSA-3072) and the canary key where they are missing.
  * Never touches a key that is there.  *created_import says whether the
- * import key is new.
+ * import key is new.  JY_EPIN: the token did not take one of the PINs.
  */
 enum jy_err hsm_setup(const struct hsm_setup *setup, bool *created_import,
     struct errctx *ec) JY_CHECK;
 
 /*
  * Ask the canary key for its answer and compare with the one of start-up:
- * JY_OK means the token lives.  Cheap enough for once a minute.
+ * JY_OK means the token lives, and is logged in as at start-up; all else is
+ * JY_ETOKEN.  Cheap enough for once a minute.
  */
 enum jy_err hsm_canary(
     struct hsm *hsm, struct hsm_session *s, struct errctx *ec) JY_CHECK;

@@ -37,12 +37,12 @@ p11_in(const void *p)
 enum rv_class {
 	RV_REQUEST,   /* this request cannot be done */
 	RV_HANDLE,    /* the object handle is stale: find it anew */
-	RV_SESSION,   /* the session or its login is lost: replace it */
+	RV_SESSION,   /* the session is lost, or the login with it */
 	RV_AMBIGUOUS, /* some modules say this for all of these: ask the canary
 		       */
 	RV_ABSENT,    /* no such object, if the token lives: ask the canary */
 	RV_TOKEN,     /* the token is gone */
-	RV_PIN        /* the PIN was refused: never try it again */
+	RV_PIN        /* the PIN was refused */
 };
 
 /* Our own findings, told like the module's. */
@@ -184,13 +184,16 @@ CK_RV session_ready(struct hsm_session *s);
 void session_drop(struct hsm_session *s);
 
 /*
- * Under the lane: open the anchor session and log in.  On renewal every
- * handle is void: the index is read anew and the epoch counts up.
+ * Once in a process: open the anchor session, log in, read the index.  What
+ * is open after a failure, token_free() closes.
  */
 enum jy_err anchor_open(struct hsm *hsm, struct errctx *ec);
 void anchor_close(struct hsm *hsm);
-/* Under the lane: see that the anchor lives and is logged in, else renew. */
-enum jy_err anchor_check(struct hsm *hsm, struct errctx *ec);
+/*
+ * Outside the lane: does the anchor live, and is it logged in?  Only then do
+ * handles mean what they did, and sessions can be opened that are of use.
+ */
+bool anchor_stands(struct hsm *hsm);
 
 void lane_enter(struct hsm *hsm);
 void lane_leave(struct hsm *hsm);
@@ -203,7 +206,7 @@ typedef CK_RV lane_work(struct hsm *hsm, void *arg);
 
 /*
  * Under the lane: do work, with the scratch session open, and once more if
- * the anchor had to be renewed; make an error of what it says.
+ * that session alone was lost; make an error of what it says.
  */
 enum jy_err lane_run(struct hsm *hsm, lane_work *work, void *arg,
     const char *what, struct errctx *ec);
@@ -265,8 +268,7 @@ struct hsm_key {
 	struct hsm_id parent;
 	uint8_t block[16];
 	_Atomic CK_OBJECT_HANDLE handle;
-	_Atomic uint32_t epoch; /* of the anchor session it was made in */
-	bool owned;             /* the handle is ours to destroy */
+	bool owned; /* the handle is ours to destroy */
 	unsigned pins;
 	bool hashed;
 	struct hsm_key *chain;         /* in a bucket, or the free list */
@@ -304,6 +306,15 @@ CK_RV op_wrap(struct hsm *hsm, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE kek,
     CK_OBJECT_HANDLE key, uint8_t *out, size_t len);
 CK_RV op_digest(struct hsm *hsm, CK_SESSION_HANDLE session, const uint8_t *data,
     size_t len, uint8_t out[HSM_FINGERPRINT_LEN]);
+
+struct derivation {
+	CK_OBJECT_HANDLE root;
+	const uint8_t *block;
+};
+
+/* A template_maker: in the anchor session; arg is struct derivation. */
+CK_RV derive_make(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out);
 
 /* ---- keyimport.c ---- */
 
@@ -349,7 +360,6 @@ struct hsm {
 	P11KitUri *uri;
 	CK_SLOT_ID slot;
 	CK_FLAGS token_flags;
-	bool pin_refused; /* latched */
 
 	_Atomic uint64_t calls;
 	_Atomic uint64_t misses;
@@ -362,7 +372,6 @@ struct hsm {
 	CK_SESSION_HANDLE anchor;
 	bool anchor_open;
 	struct hsm_session scratch; /* dropped on any error */
-	_Atomic uint32_t epoch;
 	struct index index;
 
 	_Atomic CK_OBJECT_HANDLE canary;

@@ -59,6 +59,19 @@ struct landing {
 	bool kcv_differs;
 };
 
+static struct landing
+landing_of(size_t key_len, enum hsm_template template, const struct hsm_id *id,
+    const char *label)
+{
+	jy_assert(key_len == 16 || key_len == 24 || key_len == 32);
+	return (struct landing){ .spec = { .row = template,
+				     .origin = ORIGIN_UNWRAP,
+				     .len = key_len,
+				     .token = true,
+				     .id = id,
+				     .label = label } };
+}
+
 /* The check value of a wrapped key, by a copy that does nothing else. */
 static CK_RV
 wrapped_check_value(
@@ -159,20 +172,13 @@ hsm_key_import(struct hsm *hsm, const struct hsm_sealed *sealed, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
     struct errctx *ec)
 {
-	struct landing l = { .sealed = sealed,
-		.spec = { .row = template,
-		    .origin = ORIGIN_UNWRAP,
-		    .len = key_len,
-		    .token = true,
-		    .id = id,
-		    .label = label } };
-	enum jy_err err;
+	struct landing l = landing_of(key_len, template, id, label);
+	enum jy_err err = check_sealed(hsm, sealed, key_len, ec);
 
-	jy_assert(key_len == 16 || key_len == 24 || key_len == 32);
-	err = check_sealed(hsm, sealed, key_len, ec);
 	if (err != JY_OK) {
 		return err;
 	}
+	l.sealed = sealed;
 	lane_enter(hsm);
 	err = lane_run(hsm, import, &l, "import a key", ec);
 	lane_leave(hsm);
@@ -237,15 +243,9 @@ hsm_key_generate(struct hsm *hsm, size_t key_len, enum hsm_template template,
     const struct hsm_id *id, const char *label, uint8_t kcv[HSM_KCV_LEN],
     struct errctx *ec)
 {
-	struct landing l = { .spec = { .row = template,
-				 .origin = ORIGIN_UNWRAP,
-				 .len = key_len,
-				 .token = true,
-				 .id = id,
-				 .label = label } };
+	struct landing l = landing_of(key_len, template, id, label);
 	enum jy_err err;
 
-	jy_assert(key_len == 16 || key_len == 24 || key_len == 32);
 	lane_enter(hsm);
 	err = lane_run(hsm, generate, &l, "generate a key", ec);
 	lane_leave(hsm);

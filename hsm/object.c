@@ -145,7 +145,6 @@ index_load(struct hsm *hsm)
 	size_t count = 0;
 	CK_RV rv;
 
-	index_free(&hsm->index);
 	rv = session_ready(&hsm->scratch);
 	if (rv != CKR_OK) {
 		return rv;

@@ -5,8 +5,9 @@
  * nothing may be built on.  Buffers are given in full size, because NSS cuts
  * a MAC to the buffer without a word.
  *
- * An operation that fails is tried again at most once for a lost session and
- * once for a stale handle; any failure costs the session.
+ * An operation that fails is tried again at most once for a lost session,
+ * while the anchor stands, and once for a stale handle; any failure costs the
+ * session.
  */
 #include <string.h>
 
@@ -63,6 +64,15 @@ op_derive(struct hsm *hsm, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE root,
 
 	return P11(
 	    hsm, C_DeriveKey(session, &derive, root, t->attr, t->count, out));
+}
+
+CK_RV
+derive_make(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
+{
+	const struct derivation *d = arg;
+
+	return op_derive(hsm, hsm->anchor, d->root, d->block, t, out);
 }
 
 CK_RV
@@ -125,15 +135,6 @@ handle_of(struct hsm_key *key)
 	return atomic_load_explicit(&key->handle, memory_order_acquire);
 }
 
-/* Handles of an earlier anchor session are not even tried. */
-static bool
-outlived(struct hsm *hsm, struct hsm_key *key)
-{
-	return key != NULL &&
-	    atomic_load_explicit(&key->epoch, memory_order_acquire) !=
-	    atomic_load_explicit(&hsm->epoch, memory_order_acquire);
-}
-
 static enum jy_err
 refresh(struct hsm_key *key, CK_OBJECT_HANDLE stale, struct errctx *ec)
 {
@@ -143,12 +144,8 @@ refresh(struct hsm_key *key, CK_OBJECT_HANDLE stale, struct errctx *ec)
 static CK_RV
 attempt(struct hsm_session *s, const struct op *op)
 {
-	CK_RV rv;
+	CK_RV rv = session_ready(s);
 
-	if (outlived(s->hsm, op->key) || outlived(s->hsm, op->kek)) {
-		return CKR_KEY_HANDLE_INVALID;
-	}
-	rv = session_ready(s);
 	if (rv == CKR_OK) {
 		rv = op->run(s, op);
 		if (rv != CKR_OK) {
@@ -161,23 +158,21 @@ attempt(struct hsm_session *s, const struct op *op)
 static enum jy_err
 run(struct hsm_session *s, const struct op *op, struct errctx *ec)
 {
-	bool renewed = false, refreshed = false;
+	bool replaced = false, refreshed = false;
 
 	for (;;) {
 		CK_OBJECT_HANDLE key = handle_of(op->key);
 		CK_OBJECT_HANDLE kek =
 		    op->kek != NULL ? handle_of(op->kek) : CK_INVALID_HANDLE;
 		CK_RV rv = attempt(s, op);
-		enum jy_err err;
+		enum jy_err err = JY_OK;
 
 		if (rv == CKR_OK) {
 			return JY_OK;
 		}
-		if (rv_class(rv) == RV_SESSION && !renewed) {
-			renewed = true;
-			lane_enter(s->hsm);
-			err = anchor_check(s->hsm, ec);
-			lane_leave(s->hsm);
+		if (rv_class(rv) == RV_SESSION && !replaced &&
+		    anchor_stands(s->hsm)) {
+			replaced = true;
 		} else if (rv_class(rv) == RV_HANDLE && !refreshed) {
 			refreshed = true;
 			err = refresh(op->key, key, ec);

@@ -227,20 +227,6 @@ run_ecb(struct probe *p)
 	return compare(rv, out, plain, sizeof(out));
 }
 
-struct probe_derivation {
-	CK_OBJECT_HANDLE root;
-	const uint8_t *block;
-};
-
-static CK_RV
-probe_derive_make(
-    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
-{
-	const struct probe_derivation *d = arg;
-
-	return op_derive(hsm, hsm->anchor, d->root, d->block, t, out);
-}
-
 static CK_RV
 derive(
     struct probe *p, unsigned row, const uint8_t *block, CK_OBJECT_HANDLE *out)
@@ -248,12 +234,12 @@ derive(
 	const struct template_spec spec = {
 		.row = row, .origin = ORIGIN_DERIVE, .len = 16
 	};
-	struct probe_derivation d = { p->root, block };
+	struct derivation d = { p->root, block };
 
 	if (p->root == CK_INVALID_HANDLE) {
 		return RV_NO_KEY;
 	}
-	return template_make(p->hsm, &spec, probe_derive_make, &d, out);
+	return template_make(p->hsm, &spec, derive_make, &d, out);
 }
 
 static CK_RV

@@ -8,9 +8,10 @@
  * A session that gave an error is thrown away: after a failed call nobody can
  * say whether an operation is still active in it.
  *
- * The PIN is not kept: a login after a loss reads its source again, so fd:
- * and prompt: serve for the first one only.  A refused PIN is never tried
- * again in this process; a token would lock it.
+ * One C_Login a process, when it opens the token: many processes serve one
+ * token, and if each logged in again by itself, a PIN that was changed would
+ * be locked.  So a session may be replaced only while the anchor stands; when
+ * anchor or login is lost, everything is JY_ETOKEN until the process ends.
  */
 #include <string.h>
 #include <unistd.h>
@@ -96,6 +97,11 @@ refuse_last_try(const struct hsm *hsm, struct errctx *ec)
 	return JY_OK;
 }
 
+/*
+ * Only an answer that cannot be about the PIN may be tried away by whoever
+ * starts us again: some tokens say CKR_GENERAL_ERROR or CKR_FUNCTION_FAILED
+ * of a bad PIN, and count it.
+ */
 static enum jy_err
 login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 {
@@ -109,35 +115,25 @@ login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		return JY_OK;
 	}
-	if (rv_class(rv) != RV_PIN) {
+	if (rv_class(rv) == RV_TOKEN || rv_class(rv) == RV_SESSION) {
 		return err_set(ec, JY_ETOKEN, "C_Login: %s", rv_name(rv, name));
 	}
-	hsm->pin_refused = true;
-	return err_set(ec, JY_EPIN, "C_Login: %s", rv_name(rv, name));
+	return err_set(ec, JY_EPIN,
+	    "the token did not take the PIN: C_Login: %s", rv_name(rv, name));
 }
 
 /* The PIN, or NULL if it is typed at the token. */
 static enum jy_err
-login_pin(struct hsm *hsm, struct secret **pin, struct errctx *ec)
+login_pin(const struct hsm *hsm, struct secret **pin, struct errctx *ec)
 {
 	const char *source = p11_kit_uri_get_pin_source(hsm->uri);
-	bool again = atomic_load(&hsm->epoch) > 0;
-	struct errctx why = ERRCTX_INIT;
-	enum jy_err err;
 
-	if (source == NULL &&
-	    (hsm->token_flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0) {
-		return JY_OK;
+	if (source != NULL) {
+		return pin_read(source, pin, ec);
 	}
-	err = source != NULL
-	    ? pin_read(source, pin, &why)
-	    : err_set(&why, JY_ECONFIG, "token URI: pin-source= is missing");
-	if (err == JY_OK) {
-		return JY_OK;
-	}
-	/* It was good at start-up: what is lost now is the token. */
-	return again ? err_set(ec, JY_ETOKEN, "log in again: %s", why.text)
-		     : err_set(ec, err, "%s", why.text);
+	return (hsm->token_flags & CKF_PROTECTED_AUTHENTICATION_PATH) != 0
+	    ? JY_OK
+	    : err_set(ec, JY_ECONFIG, "token URI: pin-source= is missing");
 }
 
 static enum jy_err
@@ -148,10 +144,6 @@ login(struct hsm *hsm, struct errctx *ec)
 
 	if ((hsm->token_flags & CKF_LOGIN_REQUIRED) == 0) {
 		return JY_OK;
-	}
-	if (hsm->pin_refused) {
-		return err_set(
-		    ec, JY_EPIN, "the PIN was refused before; not tried again");
 	}
 	err = refuse_last_try(hsm, ec);
 	if (err != JY_OK) {
@@ -179,16 +171,6 @@ lane_leave(struct hsm *hsm)
 	(void)pthread_mutex_unlock(&hsm->lane);
 }
 
-void
-anchor_close(struct hsm *hsm)
-{
-	session_drop(&hsm->scratch);
-	if (hsm->anchor_open) {
-		hsm->anchor_open = false;
-		(void)P11(hsm, C_CloseSession(hsm->anchor));
-	}
-}
-
 enum jy_err
 anchor_open(struct hsm *hsm, struct errctx *ec)
 {
@@ -206,41 +188,46 @@ anchor_open(struct hsm *hsm, struct errctx *ec)
 	hsm->anchor_open = true;
 	err = login(hsm, ec);
 	if (err != JY_OK) {
-		anchor_close(hsm);
 		return err;
 	}
-	/* What earlier handles named is gone, or something else by now. */
-	(void)atomic_fetch_add(&hsm->epoch, 1);
 	rv = index_load(hsm);
-	if (rv != CKR_OK) {
-		anchor_close(hsm);
-		return err_set(
-		    ec, JY_ETOKEN, "search the token: %s", rv_name(rv, name));
-	}
-	return JY_OK;
+	return rv == CKR_OK
+	    ? JY_OK
+	    : err_set(ec, JY_ETOKEN, "search the token: %s", rv_name(rv, name));
 }
 
+void
+anchor_close(struct hsm *hsm)
+{
+	session_drop(&hsm->scratch);
+	if (hsm->anchor_open) {
+		hsm->anchor_open = false;
+		(void)P11(hsm, C_CloseSession(hsm->anchor));
+	}
+}
+
+/* Under the lane: does the anchor live, and is it logged in? */
 static bool
 anchor_alive(struct hsm *hsm)
 {
 	CK_SESSION_INFO info;
 
-	if (!hsm->anchor_open ||
-	    P11(hsm, C_GetSessionInfo(hsm->anchor, &info)) != CKR_OK) {
+	if (P11(hsm, C_GetSessionInfo(hsm->anchor, &info)) != CKR_OK) {
 		return false;
 	}
 	return (hsm->token_flags & CKF_LOGIN_REQUIRED) == 0 ||
 	    info.state == CKS_RW_USER_FUNCTIONS;
 }
 
-enum jy_err
-anchor_check(struct hsm *hsm, struct errctx *ec)
+bool
+anchor_stands(struct hsm *hsm)
 {
-	if (anchor_alive(hsm)) {
-		return JY_OK;
-	}
-	anchor_close(hsm);
-	return anchor_open(hsm, ec);
+	bool alive;
+
+	lane_enter(hsm);
+	alive = anchor_alive(hsm);
+	lane_leave(hsm);
+	return alive;
 }
 
 /* ---- what an error means ---- */
@@ -314,9 +301,7 @@ session_fail(
 	case RV_REQUEST:
 		err = JY_ETOKENREQ;
 		break;
-	case RV_PIN:
-		err = JY_EPIN;
-		break;
+	case RV_PIN: /* of a login that was good */
 	case RV_SESSION:
 	case RV_TOKEN:
 		err = JY_ETOKEN;
@@ -337,60 +322,47 @@ session_fail(
 	return err_set(ec, err, "%s: %s", what, rv_name(rv, name));
 }
 
+/* Do work; the scratch session is open in it, and dropped if it fails. */
+static CK_RV
+lane_try(struct hsm *hsm, lane_work *work, void *arg)
+{
+	CK_RV rv = session_ready(&hsm->scratch);
+
+	if (rv == CKR_OK) {
+		rv = work(hsm, arg);
+	}
+	if (rv != CKR_OK) {
+		session_drop(&hsm->scratch);
+	}
+	return rv;
+}
+
 enum jy_err
 lane_run(struct hsm *hsm, lane_work *work, void *arg, const char *what,
     struct errctx *ec)
 {
-	bool renewed = !hsm->anchor_open;
-	enum jy_err err = JY_OK;
-	CK_RV rv;
+	CK_RV rv = lane_try(hsm, work, arg);
 
-	if (!hsm->anchor_open) {
-		err = anchor_open(hsm, ec);
+	if (rv != CKR_OK && rv_class(rv) == RV_SESSION && anchor_alive(hsm)) {
+		rv = lane_try(hsm, work, arg);
 	}
-	while (err == JY_OK) {
-		rv = session_ready(&hsm->scratch);
-		if (rv == CKR_OK) {
-			rv = work(hsm, arg);
-		}
-		if (rv == CKR_OK) {
-			return JY_OK;
-		}
-		session_drop(&hsm->scratch);
-		if (renewed || rv_class(rv) != RV_SESSION) {
-			return session_fail(&hsm->scratch, what, rv, ec);
-		}
-		renewed = true;
-		err = anchor_check(hsm, ec);
-	}
-	return err;
+	return rv == CKR_OK ? JY_OK : session_fail(&hsm->scratch, what, rv, ec);
 }
 
 enum jy_err
 hsm_canary(struct hsm *hsm, struct hsm_session *s, struct errctx *ec)
 {
+	CK_RV rv = canary_verdict(s);
 	char name[RV_NAME_MAX];
-	enum jy_err err;
-	CK_RV rv;
 
-	for (int attempt = 0;; attempt++) {
-		rv = session_ready(s);
-		if (rv == CKR_OK) {
-			rv = canary_ask(hsm, s->handle);
-		}
-		if (rv == CKR_OK) {
-			return JY_OK;
-		}
-		session_drop(s);
-		if (attempt > 0 || rv_class(rv) == RV_TOKEN) {
-			return err_set(ec, JY_ETOKEN, "the canary key: %s",
-			    rv_name(rv, name));
-		}
-		lane_enter(hsm);
-		err = anchor_check(hsm, ec);
-		lane_leave(hsm);
-		if (err != JY_OK) {
-			return err;
-		}
+	if (rv != CKR_OK && rv_class(rv) != RV_TOKEN) {
+		rv = canary_verdict(s); /* in a session of its own */
 	}
+	if (rv != CKR_OK) {
+		return err_set(
+		    ec, JY_ETOKEN, "the canary key: %s", rv_name(rv, name));
+	}
+	return anchor_stands(hsm)
+	    ? JY_OK
+	    : err_set(ec, JY_ETOKEN, "the session that logged in is lost");
 }

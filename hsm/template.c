@@ -169,7 +169,8 @@ relax(const struct hsm *hsm, CK_RV rv, unsigned *quirks)
 		rv == CKR_TEMPLATE_INCONSISTENT) &&
 	    (*quirks & QUIRK_VALUE_LEN) == 0) {
 		*quirks |= QUIRK_VALUE_LEN;
-	} else if ((*quirks & QUIRK_NO_COPYABLE) == 0) {
+	} else if ((*quirks & QUIRK_NO_COPYABLE) == 0 &&
+	    !hsm->policy[HSM_POLICY_NO_COPY]) {
 		*quirks |= QUIRK_NO_COPYABLE;
 	} else if ((*quirks & QUIRK_NO_ALLOWED) == 0 &&
 	    !hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]) {
@@ -180,20 +181,19 @@ relax(const struct hsm *hsm, CK_RV rv, unsigned *quirks)
 	return true;
 }
 
-CK_RV
-template_make(struct hsm *hsm, const struct template_spec *spec,
-    template_maker *make, void *arg, CK_OBJECT_HANDLE *out)
-{
-	unsigned before = hsm->quirks[spec->token];
-	unsigned *quirks = &hsm->quirks[spec->token];
-	struct template t;
-	CK_RV first, rv;
+typedef CK_RV try_fn(struct hsm *hsm, void *arg);
 
-	template_build(&t, hsm, spec);
-	first = rv = make(hsm, &t, arg, out);
+/* Try, giving in step by step. */
+static CK_RV
+try_relaxed(struct hsm *hsm, bool token, try_fn *try, void *arg)
+{
+	unsigned *quirks = &hsm->quirks[token];
+	unsigned before = *quirks;
+	CK_RV first = try(hsm, arg);
+	CK_RV rv = first;
+
 	while (rv != CKR_OK && relax(hsm, rv, quirks)) {
-		template_build(&t, hsm, spec);
-		rv = make(hsm, &t, arg, out);
+		rv = try(hsm, arg);
 	}
 	if (rv == CKR_OK) {
 		return CKR_OK;
@@ -201,6 +201,32 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
 	/* It was not the template: nothing is learnt from it. */
 	*quirks = before;
 	return first;
+}
+
+struct making {
+	const struct template_spec *spec;
+	template_maker *make;
+	void *arg;
+	CK_OBJECT_HANDLE *out;
+};
+
+static CK_RV
+make_once(struct hsm *hsm, void *arg)
+{
+	const struct making *m = arg;
+	struct template t;
+
+	template_build(&t, hsm, m->spec);
+	return m->make(hsm, &t, m->arg, m->out);
+}
+
+CK_RV
+template_make(struct hsm *hsm, const struct template_spec *spec,
+    template_maker *make, void *arg, CK_OBJECT_HANDLE *out)
+{
+	struct making m = { spec, make, arg, out };
+
+	return try_relaxed(hsm, spec->token, make_once, &m);
 }
 
 /* The half that stays: may unwrap by OAEP, nothing else. */
@@ -232,16 +258,19 @@ build_import_private(
 	put_bool(t, CKA_MODIFIABLE, false);
 }
 
-CK_RV
-template_import_pair(
-    struct hsm *hsm, CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
+struct pair {
+	CK_OBJECT_HANDLE *public, *private;
+};
+
+static CK_RV
+make_pair(struct hsm *hsm, void *arg)
 {
 	static const CK_BYTE exponent[] = { 1, 0, 1 };
 	CK_MECHANISM generate = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
 	struct hsm_id id = id_of_text(ID_IMPORT);
 	struct template pub = { .len = 3072 };
 	struct template priv;
-	CK_RV rv;
+	const struct pair *p = arg;
 
 	/* A session object: it is the private half that says who it is. */
 	put_bool(&pub, CKA_TOKEN, false);
@@ -251,11 +280,17 @@ template_import_pair(
 	put_bool(&pub, CKA_ENCRYPT, true);
 	put_bool(&pub, CKA_VERIFY, false);
 	put_bool(&pub, CKA_WRAP, false);
-	do {
-		build_import_private(&priv, hsm, &id);
-		rv = P11(hsm,
-		    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr,
-			pub.count, priv.attr, priv.count, public, private));
-	} while (rv != CKR_OK && relax(hsm, rv, &hsm->quirks[1]));
-	return rv;
+	build_import_private(&priv, hsm, &id);
+	return P11(hsm,
+	    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr, pub.count,
+		priv.attr, priv.count, p->public, p->private));
+}
+
+CK_RV
+template_import_pair(
+    struct hsm *hsm, CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
+{
+	struct pair p = { public, private };
+
+	return try_relaxed(hsm, true, make_pair, &p);
 }

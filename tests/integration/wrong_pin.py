@@ -7,7 +7,7 @@ import signal
 import time
 
 import scenario
-from scenario import until
+from scenario import Refused, until
 
 
 class WrongPin(scenario.Case):
@@ -46,6 +46,7 @@ class WrongPin(scenario.Case):
             right = f.read()
         self.at_start(right)
         self.later(right)
+        self.all_logins_lost(right)
 
     def at_start(self, right):
         self.server.stop()
@@ -77,6 +78,34 @@ class WrongPin(scenario.Case):
         self.hang_up()
         self.server.wait_ready()
         self.assertEqual(self.logins(), 6)
+
+    def all_logins_lost(self, right):
+        """Every worker loses its login after the PIN was changed: that is
+        one try for all of them, not one for each."""
+        devices = [self.server.device("1.0.4") for _ in range(8)]
+        self.write_pin("0000-wrong")
+        self.server.mock("C_SignInit*=CKR_USER_NOT_LOGGED_IN; "
+                         "C_GetSessionInfo*=CKR_SESSION_CLOSED")
+        until(lambda: self.nobody_serves(devices), "every worker gone")
+        until(self.pin_trouble, "the PIN as trouble in status")
+        self.server.mock("")
+        self.assert_no_more_logins(7)
+        self.write_pin(right)
+        self.hang_up()
+        self.server.wait_ready()
+        self.assertEqual(self.logins(), 9)
+        self.serves()
+
+    def nobody_serves(self, devices):
+        """Ask for a join of each; is no worker left?"""
+        with self.server.tls("ns") as ns:
+            for device in devices:
+                with self.assertRaises(Refused) as caught:
+                    device.join(ns, 1)
+                self.assertIn(caught.exception.code,
+                              ("TOKEN_UNAVAILABLE", "TIMEOUT"))
+        return not any(w.state == "ready"
+                       for w in self.server.status().workers)
 
 
 if __name__ == "__main__":

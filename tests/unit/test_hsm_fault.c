@@ -16,6 +16,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "hsm/internal.h"
 #include "src/base/sys.h"
 #include "tests/unit/hsm_fixture.h"
 
@@ -189,6 +190,7 @@ test_classes(void **state)
 		{ "C_Sign#1=CKR_OPERATION_NOT_INITIALIZED", JY_OK },
 		{ "C_SignInit#1=CKR_USER_NOT_LOGGED_IN", JY_OK },
 		{ "C_Sign*=CKR_SESSION_HANDLE_INVALID", JY_ETOKEN },
+		{ "C_Sign#1=CKR_PIN_LOCKED", JY_ETOKEN },
 		{ "C_Sign#1=CKR_GENERAL_ERROR", JY_ETOKENREQ },
 		{ "C_Sign#1=CKR_FUNCTION_FAILED", JY_ETOKENREQ },
 		{ "C_Sign#1=CKR_ARGUMENTS_BAD", JY_ETOKENREQ },
@@ -228,61 +230,100 @@ test_stale_handle_once(void **state)
 	assert_int_equal(calls_of("C_SignInit"), 1);
 }
 
-/* The anchor is lost with everything that was made in it. */
+/* Whatever is asked says so, no login is tried, and the canary tells. */
+static void
+expect_lost(struct bench *b)
+{
+	struct hsm_id id = id_of("other");
+	struct errctx ec = ERRCTX_INIT;
+	struct hsm_key *key = NULL;
+	struct sealing s;
+	uint8_t kcv[HSM_KCV_LEN];
+
+	seal_for(b->hsm, key_value, sizeof(key_value), &s);
+	expect_mic(b, "", JY_ETOKEN);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+		    hsm_key_get(b->hsm, &id, HSM_ROOT, &key, &ec), JY_ETOKEN);
+		assert_int_equal(hsm_key_import(b->hsm, &s.sealed, 16, HSM_ROOT,
+				     &id, "other", NULL),
+		    JY_ETOKEN);
+		assert_int_equal(hsm_key_generate(b->hsm, 16, HSM_KEK, &id,
+				     "other", kcv, NULL),
+		    JY_ETOKEN);
+		assert_int_equal(hsm_key_destroy(b->hsm, &id, NULL), JY_ETOKEN);
+		assert_int_equal(hsm_canary(b->hsm, b->s, NULL), JY_ETOKEN);
+	}
+	assert_int_equal(calls_of("C_Login"), 0);
+}
+
+/* As the token has it after a reset: no session, no login, no copies. */
+static void
+test_all_sessions_lost(void **state)
+{
+	BENCH_OR_SKIP();
+	assert_int_equal(b->hsm->f->C_CloseAllSessions(b->hsm->slot), CKR_OK);
+	expect_lost(b);
+}
+
+static void
+test_login_lost(void **state)
+{
+	BENCH_OR_SKIP();
+	assert_int_equal(b->hsm->f->C_Logout(b->hsm->anchor), CKR_OK);
+	expect_lost(b);
+}
+
+/* The others stay logged in, but the copies are gone with it. */
 static void
 test_anchor_lost(void **state)
 {
-	static const char lost[] = "C_Sign#1=CKR_SESSION_HANDLE_INVALID "
-				   "C_GetSessionInfo#1=CKR_SESSION_CLOSED";
-
 	BENCH_OR_SKIP();
-	expect_mic(b, lost, JY_OK);
-	assert_int_equal(calls_of("C_Login"), 1);
-	/* The keys in hand were copied anew. */
-	assert_true(calls_of("C_CopyObject") >= 1);
-	expect_mic(b, "", JY_OK);
+	assert_int_equal(b->hsm->f->C_CloseSession(b->hsm->anchor), CKR_OK);
+	expect_lost(b);
+}
+
+/* Sessions answer, and say that nobody is logged in any more. */
+static void
+test_not_logged_in(void **state)
+{
+	BENCH_OR_SKIP();
+	expect_mic(b, "C_SignInit*=CKR_USER_NOT_LOGGED_IN", JY_ETOKEN);
+	assert_int_equal(hsm_canary(b->hsm, b->s, NULL), JY_ETOKEN);
+	assert_int_equal(calls_of("C_Login"), 0);
+	expect_mic(b,
+	    "C_SignInit#1=CKR_USER_NOT_LOGGED_IN "
+	    "C_GetSessionInfo#1=CKR_SESSION_CLOSED",
+	    JY_ETOKEN);
+	assert_int_equal(calls_of("C_SignInit"), 1);
 	assert_int_equal(calls_of("C_Login"), 0);
 }
 
-/* A PIN that is refused is tried once, whatever is asked afterwards. */
+/* The canary's session is replaced; the anchor is asked each time. */
 static void
-test_pin_latched(void **state)
+test_canary_faults(void **state)
 {
-	static const char lost[] = "C_Sign*=CKR_SESSION_HANDLE_INVALID "
-				   "C_GetSessionInfo*=CKR_SESSION_CLOSED "
-				   "C_Login*=CKR_PIN_INCORRECT";
-	struct errctx ec = ERRCTX_INIT;
-	struct hsm_id other = id_of("other");
-	struct hsm_key *key = NULL;
-	uint8_t mic[4];
+	static const struct {
+		const char *script;
+		enum jy_err want;
+	} cases[] = {
+		{ "", JY_OK },
+		{ "C_SignInit#1=CKR_SESSION_HANDLE_INVALID", JY_OK },
+		{ "C_SignInit#1=CKR_GENERAL_ERROR", JY_OK },
+		{ "C_SignInit#1=CKR_KEY_HANDLE_INVALID", JY_OK },
+		{ "C_SignInit#1=CKR_DEVICE_REMOVED", JY_ETOKEN },
+		{ "C_SignInit*=CKR_SESSION_HANDLE_INVALID", JY_ETOKEN },
+		{ "C_SignInit#1=CKR_PIN_LOCKED", JY_OK },
+		{ "C_SignInit*=CKR_PIN_LOCKED", JY_ETOKEN },
+		{ "C_GetSessionInfo#1=CKR_SESSION_CLOSED", JY_ETOKEN },
+	};
 
 	BENCH_OR_SKIP();
-	expect_mic(b, lost, JY_EPIN);
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(
-		    hsm_mic(b->s, b->root, block, sizeof(block), mic, NULL),
-		    JY_EPIN);
-		assert_int_equal(
-		    hsm_key_get(b->hsm, &other, HSM_ROOT, &key, &ec), JY_EPIN);
-		assert_int_equal(hsm_canary(b->hsm, b->s, NULL), JY_EPIN);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		script(cases[i].script);
+		assert_int_equal(hsm_canary(b->hsm, b->s, NULL), cases[i].want);
+		assert_int_equal(calls_of("C_Login"), 0);
 	}
-	assert_int_equal(calls_of("C_Login"), 1);
-}
-
-/* The login is lost, and the PIN cannot be read any more. */
-static void
-test_pin_gone(void **state)
-{
-	static const char lost[] = "C_Sign#1=CKR_SESSION_HANDLE_INVALID "
-				   "C_GetSessionInfo#1=CKR_SESSION_CLOSED";
-
-	BENCH_OR_SKIP();
-	token_write(&token, "pin", "user-pin-1\n", 0644);
-	expect_mic(b, lost, JY_ETOKEN);
-	assert_int_equal(calls_of("C_Login"), 0);
-	token_write(&token, "pin", "user-pin-1\n", 0600);
-	expect_mic(b, "", JY_OK);
-	assert_int_equal(calls_of("C_Login"), 1);
 }
 
 /* What was destroyed before the session was lost counts as destroyed. */
@@ -642,7 +683,6 @@ test_open_faults(void **state)
 	    "C_GetTokenInfo*=CKR_DEVICE_ERROR", JY_ETOKEN, "no token matches");
 	expect_open("C_OpenSession*=CKR_DEVICE_REMOVED", JY_ETOKEN,
 	    "CKR_DEVICE_REMOVED");
-	expect_open("C_Login*=CKR_PIN_LOCKED", JY_EPIN, "CKR_PIN_LOCKED");
 	expect_open("C_FindObjectsInit*=CKR_DEVICE_ERROR", JY_ETOKEN,
 	    "CKR_DEVICE_ERROR");
 	expect_open("C_WrapKey*=CKR_MECHANISM_INVALID", JY_EMECH,
@@ -653,6 +693,40 @@ test_open_faults(void **state)
 	    "C_Decrypt*=CKR_DEVICE_ERROR", JY_ETOKEN, "CKR_DEVICE_ERROR");
 	expect_open("C_DigestInit*=CKR_MECHANISM_INVALID", JY_EMECH,
 	    "CKR_MECHANISM_INVALID");
+	script("");
+}
+
+/* What may mean a bad PIN is told as one, and as what the token said. */
+static void
+test_login_faults(void **state)
+{
+	static const struct {
+		const char *rv;
+		enum jy_err want;
+	} cases[] = {
+		{ "CKR_PIN_INCORRECT", JY_EPIN },
+		{ "CKR_PIN_LOCKED", JY_EPIN },
+		{ "CKR_GENERAL_ERROR", JY_EPIN },
+		{ "CKR_FUNCTION_FAILED", JY_EPIN },
+		{ "CKR_ARGUMENTS_BAD", JY_EPIN },
+		{ "CKR_MECHANISM_INVALID", JY_EPIN },
+		{ "CKR_KEY_HANDLE_INVALID", JY_EPIN },
+		{ "0x80000123", JY_EPIN },
+		{ "CKR_DEVICE_REMOVED", JY_ETOKEN },
+		{ "CKR_TOKEN_NOT_PRESENT", JY_ETOKEN },
+		{ "CKR_SESSION_HANDLE_INVALID", JY_ETOKEN },
+	};
+	char text[64];
+
+	(void)state;
+	if (!token_available(TOKEN_SOFTHSM)) {
+		skip();
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		(void)snprintf(text, sizeof(text), "C_Login*=%s", cases[i].rv);
+		expect_open(text, cases[i].want, cases[i].rv);
+		assert_int_equal(calls_of("C_Login"), 1);
+	}
 	script("");
 }
 
@@ -736,9 +810,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH(test_classes),
 		BENCH(test_stale_handle_once),
+		BENCH(test_all_sessions_lost),
+		BENCH(test_login_lost),
 		BENCH(test_anchor_lost),
-		BENCH(test_pin_latched),
-		BENCH(test_pin_gone),
+		BENCH(test_not_logged_in),
+		BENCH(test_canary_faults),
 		BENCH(test_destroy_retried),
 		BENCH(test_derived_is_destroyed),
 		BENCH(test_decrypt_and_clear_faults),
@@ -749,6 +825,7 @@ main(void)
 		cmocka_unit_test(test_wrong_pin),
 		cmocka_unit_test(test_duplicate_id),
 		cmocka_unit_test(test_open_faults),
+		cmocka_unit_test(test_login_faults),
 		cmocka_unit_test(test_uri_refusals),
 		/* Last: it points the module at another directory. */
 		cmocka_unit_test(test_not_prepared),

@@ -221,18 +221,128 @@ test_quirks(void **state)
 static void
 test_no_surrender(void **state)
 {
+	static const struct {
+		enum hsm_policy holds;
+		CK_ATTRIBUTE_TYPE refused;
+	} cases[] = {
+		{ HSM_POLICY_ALLOWED_MECHANISMS, CKA_ALLOWED_MECHANISMS },
+		{ HSM_POLICY_NO_COPY, CKA_COPYABLE },
+	};
+	static const CK_RV values[] = { CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED,
+		CKR_ATTRIBUTE_TYPE_INVALID };
 	static struct hsm hsm;
-	struct picky p = { CKA_ALLOWED_MECHANISMS, NO_ATTRIBUTE,
-		CKR_GENERAL_ERROR, 0 };
 	CK_OBJECT_HANDLE out = 0;
 
 	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases) * ARRAY_LEN(values); i++) {
+		CK_RV rv = values[i / ARRAY_LEN(cases)];
+		struct picky p = { cases[i % ARRAY_LEN(cases)].refused,
+			NO_ATTRIBUTE, rv, 0 };
+
+		memset(&hsm, 0, sizeof(hsm));
+		hsm.policy[cases[i % ARRAY_LEN(cases)].holds] = true;
+		assert_int_equal(
+		    template_make(&hsm, &root_spec, picky_make, &p, &out), rv);
+		assert_int_equal(hsm.quirks[1], 0);
+		assert_int_equal(out, 0);
+	}
+}
+
+/* One stray error: the next try has the attribute that counts. */
+static CK_RV
+stray_make(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
+{
+	unsigned *calls = arg;
+
+	(void)hsm;
+	if (++*calls == 1) {
+		return CKR_FUNCTION_FAILED;
+	}
+	assert_true(has(t, CKA_COPYABLE));
+	*out = 7;
+	return CKR_OK;
+}
+
+static void
+test_stray_error(void **state)
+{
+	static struct hsm hsm;
+	CK_OBJECT_HANDLE out = 0;
+	unsigned calls = 0;
+
+	(void)state;
 	memset(&hsm, 0, sizeof(hsm));
+	hsm.policy[HSM_POLICY_NO_COPY] = true;
+	/* What means nothing to this token may go. */
+	assert_int_equal(
+	    template_make(&hsm, &root_spec, stray_make, &calls, &out), CKR_OK);
+	assert_int_equal(hsm.quirks[1], QUIRK_NO_ALLOWED);
+	hsm.quirks[1] = 0;
 	hsm.policy[HSM_POLICY_ALLOWED_MECHANISMS] = true;
-	assert_int_equal(template_make(&hsm, &root_spec, picky_make, &p, &out),
-	    CKR_GENERAL_ERROR);
+	calls = 0;
+	assert_int_equal(
+	    template_make(&hsm, &root_spec, stray_make, &calls, &out),
+	    CKR_FUNCTION_FAILED);
+	assert_int_equal(calls, 1);
 	assert_int_equal(hsm.quirks[1], 0);
-	assert_int_equal(out, 0);
+}
+
+/* ---- the import key ---- */
+
+/* A token that makes a pair unless the private half states refused. */
+static struct {
+	CK_ATTRIBUTE_TYPE refused;
+	CK_RV rv;
+	unsigned calls;
+} pairs;
+
+static CK_RV
+pair_generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
+    CK_ATTRIBUTE *pub, unsigned long pub_count, CK_ATTRIBUTE *priv,
+    unsigned long priv_count, CK_OBJECT_HANDLE *public,
+    CK_OBJECT_HANDLE *private)
+{
+	(void)session, (void)mechanism, (void)pub, (void)pub_count;
+	pairs.calls++;
+	for (unsigned long i = 0; i < priv_count; i++) {
+		if (priv[i].type == pairs.refused) {
+			return pairs.rv;
+		}
+	}
+	*public = 1;
+	*private = 2;
+	return CKR_OK;
+}
+
+static void
+test_import_pair(void **state)
+{
+	static CK_FUNCTION_LIST f = { .C_GenerateKeyPair = pair_generate };
+	static struct hsm hsm;
+	CK_OBJECT_HANDLE public = 0, private = 0;
+
+	(void)state;
+	memset(&hsm, 0, sizeof(hsm));
+	hsm.f = &f;
+	/* A failure that no quirk mends teaches nothing. */
+	pairs.refused = CKA_UNWRAP;
+	pairs.rv = CKR_GENERAL_ERROR;
+	assert_int_equal(
+	    template_import_pair(&hsm, &public, &private), CKR_GENERAL_ERROR);
+	assert_int_equal(pairs.calls, 3);
+	assert_int_equal(hsm.quirks[1], 0);
+	/* One that it mends is remembered. */
+	pairs.refused = CKA_COPYABLE;
+	assert_int_equal(template_import_pair(&hsm, &public, &private), CKR_OK);
+	assert_int_equal(private, 2);
+	assert_int_equal(hsm.quirks[1], QUIRK_NO_COPYABLE);
+	/* Never for a guarantee that holds. */
+	hsm.quirks[1] = 0;
+	hsm.policy[HSM_POLICY_NO_COPY] = true;
+	assert_int_equal(
+	    template_import_pair(&hsm, &public, &private), CKR_GENERAL_ERROR);
+	assert_int_equal(hsm.quirks[1], 0);
 }
 
 /* An error that is not about the template is not tried away. */
@@ -290,6 +400,8 @@ main(void)
 		cmocka_unit_test(test_frozen_copies),
 		cmocka_unit_test(test_quirks),
 		cmocka_unit_test(test_no_surrender),
+		cmocka_unit_test(test_stray_error),
+		cmocka_unit_test(test_import_pair),
 		cmocka_unit_test(test_other_errors),
 		cmocka_unit_test(test_rv_classes),
 	};
