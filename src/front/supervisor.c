@@ -56,32 +56,35 @@ struct supervisor {
 enum action {
 	ACTION_AGAIN,   /* at once; back-off if it happens again */
 	ACTION_BACKOFF, /* after a while, longer each time */
-	ACTION_LATCH,   /* not before SIGHUP */
-	ACTION_EXIT     /* joineryd ends too */
+	ACTION_LATCH    /* not before SIGHUP */
 };
 
+/*
+ * What a worker cannot work with ends joineryd too, but only while none was
+ * ever ready: what is missing later was there before and may come back, and
+ * other workers serve meanwhile.
+ */
 static const struct reaction {
 	int status;
-	enum action at_start; /* no worker was ever ready */
-	enum action later;
+	enum action action;
+	bool ends_start;
 	const char *trouble;
 	const char *todo;
 } reactions[] = {
-	{ WORKER_TOKEN_UNFIT, ACTION_EXIT, ACTION_BACKOFF,
+	{ WORKER_TOKEN_UNFIT, ACTION_BACKOFF, true,
 	    "the token lacks a mechanism, a guarantee or its keys",
 	    "see the report of the worker above" },
-	{ WORKER_UNAVAILABLE, ACTION_BACKOFF, ACTION_BACKOFF,
+	{ WORKER_UNAVAILABLE, ACTION_BACKOFF, false,
 	    "the token or the store is unavailable",
 	    "see the line of the worker above" },
-	{ WORKER_PIN_REFUSED, ACTION_LATCH, ACTION_LATCH,
-	    "the token refused the PIN",
+	{ WORKER_PIN_REFUSED, ACTION_LATCH, false, "the token refused the PIN",
 	    "correct the PIN, then send SIGHUP to joineryd" },
-	{ WORKER_CONFIG, ACTION_EXIT, ACTION_EXIT,
+	{ WORKER_CONFIG, ACTION_BACKOFF, true,
 	    "the worker does not accept the configuration",
 	    "see the line of the worker above" },
 };
 
-static const struct reaction crashed = { -1, ACTION_AGAIN, ACTION_AGAIN,
+static const struct reaction crashed = { -1, ACTION_AGAIN, false,
 	"a worker crashed", "see the lines of the worker above" };
 
 /* ---- starting ---- */
@@ -229,12 +232,10 @@ static void
 slot_react(
     struct supervisor *sup, struct slot *slot, const struct reaction *reaction)
 {
-	enum action action =
-	    sup->ever_ready ? reaction->later : reaction->at_start;
 	uint64_t wait_us = 0;
 
 	sup->trouble = reaction->trouble;
-	switch (action) {
+	switch (reaction->action) {
 	case ACTION_AGAIN:
 		wait_us = backoff_us(slot->failures++);
 		break;
@@ -244,14 +245,14 @@ slot_react(
 	case ACTION_LATCH:
 		sup->latched = true;
 		break;
-	case ACTION_EXIT:
-		server_stop(sup->server, reaction->status);
-		break;
 	}
 	slot->not_before_us = sys_mono_us() + wait_us;
 	log_notice("supervisor", "what to do",
 	    "trouble=\"%s\" do=\"%s\" restart_in_ms=%" PRIu64,
 	    reaction->trouble, reaction->todo, wait_us / 1000U);
+	if (reaction->ends_start && !sup->ever_ready) {
+		server_stop(sup->server, reaction->status);
+	}
 }
 
 static void

@@ -561,15 +561,39 @@ class Workers(Case):
             self.assertIn(text, self.daemon.text())
             self.assertFalse(os.path.exists(self.daemon.socket))
 
-    def test_unfit_token_later(self):
-        c = self.start()
-        with open(self.daemon.exit_file, "w") as f:
-            f.write("65")
-        self.assertEqual(c.call(command(1, "die")).code, TIMEOUT)
-        self.assertTrue(until(lambda: len(self.daemon.pids()) >= 3))
-        os.unlink(self.daemon.exit_file)
-        self.assertTrue(until(
-            lambda: c.call(request(1, PING)).kind != ERROR))
+    def test_no_status_ends_service(self):
+        """Once a worker was ready: the others serve, the one is retried."""
+        for status in (65, 69, 78):
+            c = self.start(workers=2)
+            self.assertTrue(until(
+                lambda: self.daemon.text().count("a worker is ready") == 2))
+            with open(self.daemon.exit_file, "w") as f:
+                f.write(str(status))
+            self.assertEqual(c.call(command(1, "die")).code, TIMEOUT)
+            self.assertTrue(until(lambda: len(self.daemon.pids()) >= 5))
+            for i in range(20):
+                self.assertIsNone(c.call(join(i, bytes([i] * 8))).code)
+            self.assertNotIn("stopping", self.daemon.text())
+            os.unlink(self.daemon.exit_file)
+            self.assertTrue(until(
+                lambda: self.daemon.text().count("a worker is ready") == 3))
+            self.assertEqual(self.daemon.stop(), 0)
+            os.unlink(self.daemon.starts)
+
+    def test_no_status_ends_the_last_worker(self):
+        """The same when no worker is left meanwhile."""
+        for status in (65, 78):
+            c = self.start()
+            with open(self.daemon.exit_file, "w") as f:
+                f.write(str(status))
+            self.assertEqual(c.call(command(1, "die")).code, TIMEOUT)
+            self.assertTrue(until(lambda: len(self.daemon.pids()) >= 3))
+            self.assertEqual(c.call(request(2, PING)).code, TOKEN_UNAVAILABLE)
+            os.unlink(self.daemon.exit_file)
+            self.assertTrue(until(
+                lambda: c.call(request(1, PING)).kind != ERROR))
+            self.assertEqual(self.daemon.stop(), 0)
+            os.unlink(self.daemon.starts)
 
     def test_deadline(self):
         c = self.start(worker_deadline=300)
