@@ -274,7 +274,12 @@ worker_ended(struct supervisor *sup, struct worker *w, int wait_status)
 	bool mattered = served || slot->starting == w;
 
 	w->killed = true; /* its pid may be another's from now on */
-	/* What it answered before it died is an answer. */
+	/*
+	 * What it answered before it died is an answer.  But a Hello is no
+	 * readiness any more, and what such an answer lets a peer ask next
+	 * must not go to the dead.
+	 */
+	worker_set_state(w, WORKER_ENDING);
 	corridor_drain(w->corridor);
 	log_end(w, wait_status, w->asked_to_end);
 	sup->server->stats.worker_ends++;
