@@ -632,7 +632,7 @@ class Workers(Case):
         c = self.start(worker_deadline=300)
         c.send(command(1, "hold"))
         timeout = None
-        for i in range(10):
+        for i in range(6):  # less than three deadlines
             c.send(request(2, PING))
             time.sleep(0.1)
             answer = c.receive()
@@ -644,6 +644,24 @@ class Workers(Case):
         self.assertEqual(c.call(request(4, PING)).id, 4)
         self.assertEqual(self.counter(c, "dropped"), 1)
         self.assertEqual(len(self.daemon.pids()), 1)
+
+    def test_one_request_stuck_for_good(self):
+        """The worker answers the others, but one of its threads hangs."""
+        c = self.start(worker_deadline=200)
+        stuck = self.daemon.connect()
+        stuck.send(command(1, "hold"))
+        began = time.time()
+        self.assertTrue(until(
+            lambda: c.call(request(2, PING)) and
+            "stuck" in self.daemon.text()))
+        self.assertGreater(time.time() - began, 0.59)
+        self.assertLess(time.time() - began, 2)
+        self.assertEqual(stuck.receive().code, TIMEOUT)
+        self.assertTrue(until(
+            lambda: c.call(request(2, PING)).kind != ERROR))
+        self.assertEqual(self.counter(c, "worker_kills"), 1)
+        self.assertEqual(self.counter(c, "timed_out"), 1)
+        self.assertEqual(len(self.daemon.pids()), 2)
 
     def test_late_requests_of_dead_worker(self):
         c = self.start(worker_deadline=200)
