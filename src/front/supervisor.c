@@ -193,8 +193,6 @@ supervisor_hello(
 	w->ready_us = sys_mono_us();
 	(void)snprintf(w->token, sizeof(w->token), "%s",
 	    hello->token != NULL ? hello->token : "");
-	(void)snprintf(w->profile, sizeof(w->profile), "%s",
-	    hello->profile != NULL ? hello->profile : "");
 	if (w->state != WORKER_STARTING) {
 		return JY_OK; /* told to end meanwhile */
 	}
@@ -204,8 +202,7 @@ supervisor_hello(
 	sup->ever_ready = true;
 	sup->trouble = NULL;
 	log_notice("supervisor", "a worker is ready",
-	    "slot=%u pid=%d token=\"%s\" profile=\"%s\"", w->slot, (int)w->pid,
-	    w->token, w->profile);
+	    "slot=%u pid=%d token=\"%s\"", w->slot, (int)w->pid, w->token);
 	if (old != NULL) {
 		worker_drain(old);
 	}

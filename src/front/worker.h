@@ -43,7 +43,6 @@ struct worker {
 	uint64_t owes_since_us;      /* its last reply, or the first request */
 	uint64_t answered_us; /* start of the youngest request it answered */
 	char token[96];
-	char profile[64];
 };
 
 TAILQ_HEAD(worker_list, worker);

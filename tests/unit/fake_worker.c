@@ -318,12 +318,11 @@ exit_if_told(void)
 static void
 say_hello(void)
 {
-	static char token[] = "fake (0001)", profile[] = "none";
+	static char token[] = "fake (0001)";
 	Joinery__Corridor__Reply reply = JOINERY__CORRIDOR__REPLY__INIT;
 	Joinery__Corridor__Hello hello = JOINERY__CORRIDOR__HELLO__INIT;
 
 	hello.token = token;
-	hello.profile = profile;
 	reply.hello = &hello;
 	send_reply(&reply);
 }
