@@ -212,6 +212,9 @@ reply_take(struct worker *w, const Joinery__Corridor__Reply *reply,
 		    ec, JY_EINVAL, "it answers what nobody asked it");
 	}
 	w->owes_since_us = sys_mono_us();
+	if (r->started_us > w->answered_us) {
+		w->answered_us = r->started_us;
+	}
 	if (r->conn == NULL || conn_gone(r->conn)) {
 		s->stats.dropped++;
 	} else if (!reply->has_response || reply->response.len == 0 ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * joineryd as a whole: what its parts share.  One thread; nothing here ever
- * blocks.
+ * blocks but a log line that standard error does not take.
  */
 #ifndef JY_FRONT_SERVER_H
 #define JY_FRONT_SERVER_H

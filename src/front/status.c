@@ -187,7 +187,6 @@ status_fill(struct server *s, Joinery__V1__StatusAnswer *st)
 	st->connections = (uint32_t)conns_count(s->conns);
 	if (ready != NULL) {
 		st->token = (char *)(uintptr_t)ready->token;
-		st->profile = (char *)(uintptr_t)ready->profile;
 	}
 	st->trouble = (char *)(uintptr_t)supervisor_trouble(s->supervisor);
 }

@@ -56,32 +56,35 @@ struct supervisor {
 enum action {
 	ACTION_AGAIN,   /* at once; back-off if it happens again */
 	ACTION_BACKOFF, /* after a while, longer each time */
-	ACTION_LATCH,   /* not before SIGHUP */
-	ACTION_EXIT     /* joineryd ends too */
+	ACTION_LATCH    /* not before SIGHUP */
 };
 
+/*
+ * What a worker cannot work with ends joineryd too, but only while none was
+ * ever ready: what is missing later was there before and may come back, and
+ * other workers serve meanwhile.
+ */
 static const struct reaction {
 	int status;
-	enum action at_start; /* no worker was ever ready */
-	enum action later;
+	enum action action;
+	bool ends_start;
 	const char *trouble;
 	const char *todo;
 } reactions[] = {
-	{ WORKER_TOKEN_UNFIT, ACTION_EXIT, ACTION_BACKOFF,
+	{ WORKER_TOKEN_UNFIT, ACTION_BACKOFF, true,
 	    "the token lacks a mechanism, a guarantee or its keys",
 	    "see the report of the worker above" },
-	{ WORKER_UNAVAILABLE, ACTION_BACKOFF, ACTION_BACKOFF,
+	{ WORKER_UNAVAILABLE, ACTION_BACKOFF, false,
 	    "the token or the store is unavailable",
 	    "see the line of the worker above" },
-	{ WORKER_PIN_REFUSED, ACTION_LATCH, ACTION_LATCH,
-	    "the token refused the PIN",
+	{ WORKER_PIN_REFUSED, ACTION_LATCH, false, "the token refused the PIN",
 	    "correct the PIN, then send SIGHUP to joineryd" },
-	{ WORKER_CONFIG, ACTION_EXIT, ACTION_EXIT,
+	{ WORKER_CONFIG, ACTION_BACKOFF, true,
 	    "the worker does not accept the configuration",
 	    "see the line of the worker above" },
 };
 
-static const struct reaction crashed = { -1, ACTION_AGAIN, ACTION_AGAIN,
+static const struct reaction crashed = { -1, ACTION_AGAIN, false,
 	"a worker crashed", "see the lines of the worker above" };
 
 /* ---- starting ---- */
@@ -190,8 +193,6 @@ supervisor_hello(
 	w->ready_us = sys_mono_us();
 	(void)snprintf(w->token, sizeof(w->token), "%s",
 	    hello->token != NULL ? hello->token : "");
-	(void)snprintf(w->profile, sizeof(w->profile), "%s",
-	    hello->profile != NULL ? hello->profile : "");
 	if (w->state != WORKER_STARTING) {
 		return JY_OK; /* told to end meanwhile */
 	}
@@ -201,8 +202,7 @@ supervisor_hello(
 	sup->ever_ready = true;
 	sup->trouble = NULL;
 	log_notice("supervisor", "a worker is ready",
-	    "slot=%u pid=%d token=\"%s\" profile=\"%s\"", w->slot, (int)w->pid,
-	    w->token, w->profile);
+	    "slot=%u pid=%d token=\"%s\"", w->slot, (int)w->pid, w->token);
 	if (old != NULL) {
 		worker_drain(old);
 	}
@@ -229,12 +229,11 @@ static void
 slot_react(
     struct supervisor *sup, struct slot *slot, const struct reaction *reaction)
 {
-	enum action action =
-	    sup->ever_ready ? reaction->later : reaction->at_start;
 	uint64_t wait_us = 0;
+	bool ends;
 
 	sup->trouble = reaction->trouble;
-	switch (action) {
+	switch (reaction->action) {
 	case ACTION_AGAIN:
 		wait_us = backoff_us(slot->failures++);
 		break;
@@ -244,12 +243,10 @@ slot_react(
 	case ACTION_LATCH:
 		sup->latched = true;
 		break;
-	case ACTION_EXIT:
-		server_stop(sup->server, reaction->status);
-		break;
 	}
 	slot->not_before_us = sys_mono_us() + wait_us;
-	if (action == ACTION_LATCH || action == ACTION_EXIT) {
+	ends = reaction->ends_start && !sup->ever_ready;
+	if (ends || sup->latched) {
 		log_notice("supervisor", "what to do",
 		    "trouble=\"%s\" do=\"%s\"", reaction->trouble,
 		    reaction->todo);
@@ -257,6 +254,9 @@ slot_react(
 		log_notice("supervisor", "what to do",
 		    "trouble=\"%s\" do=\"%s\" restart_in_ms=%" PRIu64,
 		    reaction->trouble, reaction->todo, wait_us / 1000U);
+	}
+	if (ends) {
+		server_stop(sup->server, reaction->status);
 	}
 }
 
@@ -279,7 +279,12 @@ worker_ended(struct supervisor *sup, struct worker *w, int wait_status)
 	bool mattered = served || slot->starting == w;
 
 	w->killed = true; /* its pid may be another's from now on */
-	/* What it answered before it died is an answer. */
+	/*
+	 * What it answered before it died is an answer.  But a Hello is no
+	 * readiness any more, and what such an answer lets a peer ask next
+	 * must not go to the dead.
+	 */
+	worker_set_state(w, WORKER_ENDING);
 	corridor_drain(w->corridor);
 	log_end(w, wait_status, w->asked_to_end);
 	sup->server->stats.worker_ends++;

@@ -16,6 +16,9 @@
 
 #define WORKER_MAGIC 0x776f726bU
 
+/* Nothing is overtaken by so many deadlines but by a call that hangs. */
+#define STUCK_DEADLINES 3U
+
 static const char *const state_names[] = {
 	[WORKER_STARTING] = "starting",
 	[WORKER_READY] = "ready",
@@ -132,6 +135,19 @@ worker_kill(struct worker *w, const char *why)
 
 /* ---- limits ---- */
 
+/*
+ * One of several token calls hangs while the others answer.  Requests wait in
+ * order: under overload the younger ones are late too, and nothing is stuck.
+ */
+static bool
+worker_is_stuck(const struct worker *w, uint64_t deadline_us)
+{
+	const struct request *oldest = TAILQ_FIRST(&w->late);
+
+	return oldest != NULL &&
+	    w->answered_us > oldest->started_us + STUCK_DEADLINES * deadline_us;
+}
+
 const char *
 worker_overdue(const struct worker *w, uint64_t now_us)
 {
@@ -145,6 +161,9 @@ worker_overdue(const struct worker *w, uint64_t now_us)
 	}
 	if (w->in_flight > 0 && now_us > w->owes_since_us + deadline_us) {
 		return "no reply within worker-deadline";
+	}
+	if (worker_is_stuck(w, deadline_us)) {
+		return "a request is stuck, much younger ones are answered";
 	}
 	if (w->state == WORKER_STARTING && in_state_us > start_us) {
 		return "not ready within worker-start-timeout";

@@ -41,8 +41,8 @@ struct worker {
 	struct request_list late;    /* answered TIMEOUT, but still under way */
 	unsigned in_flight;          /* both */
 	uint64_t owes_since_us;      /* its last reply, or the first request */
+	uint64_t answered_us; /* start of the youngest request it answered */
 	char token[96];
-	char profile[64];
 };
 
 TAILQ_HEAD(worker_list, worker);

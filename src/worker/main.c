@@ -141,7 +141,6 @@ say_hello(const struct hsm_report *report, struct errctx *ec)
 	(void)snprintf(
 	    token, sizeof(token), "%s (%s)", report->token, report->serial);
 	hello.token = token;
-	hello.profile = (char[]){ "strict" };
 	reply.seq = 0;
 	reply.hello = &hello;
 	len = joinery__corridor__reply__get_packed_size(&reply);

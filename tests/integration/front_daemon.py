@@ -561,15 +561,39 @@ class Workers(Case):
             self.assertIn(text, self.daemon.text())
             self.assertFalse(os.path.exists(self.daemon.socket))
 
-    def test_unfit_token_later(self):
-        c = self.start()
-        with open(self.daemon.exit_file, "w") as f:
-            f.write("65")
-        self.assertEqual(c.call(command(1, "die")).code, TIMEOUT)
-        self.assertTrue(until(lambda: len(self.daemon.pids()) >= 3))
-        os.unlink(self.daemon.exit_file)
-        self.assertTrue(until(
-            lambda: c.call(request(1, PING)).kind != ERROR))
+    def test_no_status_ends_service(self):
+        """Once a worker was ready: the others serve, the one is retried."""
+        for status in (65, 69, 78):
+            c = self.start(workers=2)
+            self.assertTrue(until(
+                lambda: self.daemon.text().count("a worker is ready") == 2))
+            with open(self.daemon.exit_file, "w") as f:
+                f.write(str(status))
+            self.assertEqual(c.call(command(1, "die")).code, TIMEOUT)
+            self.assertTrue(until(lambda: len(self.daemon.pids()) >= 5))
+            for i in range(20):
+                self.assertIsNone(c.call(join(i, bytes([i] * 8))).code)
+            self.assertNotIn("stopping", self.daemon.text())
+            os.unlink(self.daemon.exit_file)
+            self.assertTrue(until(
+                lambda: self.daemon.text().count("a worker is ready") == 3))
+            self.assertEqual(self.daemon.stop(), 0)
+            os.unlink(self.daemon.starts)
+
+    def test_no_status_ends_the_last_worker(self):
+        """The same when no worker is left meanwhile."""
+        for status in (65, 78):
+            c = self.start()
+            with open(self.daemon.exit_file, "w") as f:
+                f.write(str(status))
+            self.assertEqual(c.call(command(1, "die")).code, TIMEOUT)
+            self.assertTrue(until(lambda: len(self.daemon.pids()) >= 3))
+            self.assertEqual(c.call(request(2, PING)).code, TOKEN_UNAVAILABLE)
+            os.unlink(self.daemon.exit_file)
+            self.assertTrue(until(
+                lambda: c.call(request(1, PING)).kind != ERROR))
+            self.assertEqual(self.daemon.stop(), 0)
+            os.unlink(self.daemon.starts)
 
     def test_deadline(self):
         c = self.start(worker_deadline=300)
@@ -608,7 +632,7 @@ class Workers(Case):
         c = self.start(worker_deadline=300)
         c.send(command(1, "hold"))
         timeout = None
-        for i in range(10):
+        for i in range(6):  # less than three deadlines
             c.send(request(2, PING))
             time.sleep(0.1)
             answer = c.receive()
@@ -620,6 +644,24 @@ class Workers(Case):
         self.assertEqual(c.call(request(4, PING)).id, 4)
         self.assertEqual(self.counter(c, "dropped"), 1)
         self.assertEqual(len(self.daemon.pids()), 1)
+
+    def test_one_request_stuck_for_good(self):
+        """The worker answers the others, but one of its threads hangs."""
+        c = self.start(worker_deadline=200)
+        stuck = self.daemon.connect()
+        stuck.send(command(1, "hold"))
+        began = time.time()
+        self.assertTrue(until(
+            lambda: c.call(request(2, PING)) and
+            "stuck" in self.daemon.text()))
+        self.assertGreater(time.time() - began, 0.59)
+        self.assertLess(time.time() - began, 2)
+        self.assertEqual(stuck.receive().code, TIMEOUT)
+        self.assertTrue(until(
+            lambda: c.call(request(2, PING)).kind != ERROR))
+        self.assertEqual(self.counter(c, "worker_kills"), 1)
+        self.assertEqual(self.counter(c, "timed_out"), 1)
+        self.assertEqual(len(self.daemon.pids()), 2)
 
     def test_late_requests_of_dead_worker(self):
         c = self.start(worker_deadline=200)

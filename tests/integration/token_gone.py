@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The token's directory moves away under load, and comes back: errors
+"""The token's directory moves away and comes back: under load, errors
 meanwhile, then the service again, by itself; no nonce is burnt, none is
-accepted twice."""
+accepted twice.  What only a new worker needs costs that worker alone."""
+import glob
 import os
+import signal
 
 import scenario
 from load import Load, judge
@@ -52,6 +54,53 @@ class TokenGone(scenario.Case):
               "%s of everybody" % what)
         for load in loads:
             self.assertIsNone(load.unexpected)
+
+
+class NothingForANewWorker(scenario.Case):
+    """A worker is killed while a replacement lacks something: joineryd and
+    the other worker go on, and all is well when it is back."""
+
+    def joins(self):
+        return {w.pid: c.value for w in self.server.status().workers
+                for c in w.counters if c.name == "joins_accepted"}
+
+    def kill_the_other(self, device, ns):
+        """Kill the worker that does not serve the device."""
+        before = self.joins()
+        device.join(ns, self.next_nonce())
+        (other,) = [pid for pid, n in self.joins().items() if before[pid] == n]
+        os.kill(other, signal.SIGKILL)
+
+    def next_nonce(self):
+        self.dev_nonce += 1
+        return self.dev_nonce
+
+    def while_away(self, path):
+        self.server.wait_ready()
+        device, self.dev_nonce = self.server.device("1.0.4"), 0
+        away = self.server.dir + "/away"  # any folder in tokens/ is a token
+        with self.server.tls("ns") as ns:
+            device.join(ns, self.next_nonce())  # its keys are at hand now
+            failed = len(self.server.lines("status=78"))
+            os.rename(path, away)
+            try:
+                self.kill_the_other(device, ns)
+                until(lambda: device.join(ns, self.next_nonce()) and
+                      len(self.server.lines("status=78")) >= failed + 3,
+                      "three tries")
+            finally:
+                os.rename(away, path)
+            self.server.wait_ready()
+            device.join(ns, self.next_nonce())
+        self.assertEqual(self.server.lines("stopping"), [])
+        self.serves()
+
+    def test_token(self):
+        (token,) = glob.glob(self.server.dir + "/tokens/*")
+        self.while_away(token)
+
+    def test_pin(self):
+        self.while_away(self.server.dir + "/pin")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
  *
  * Environment: FAKE_STARTS names a file that gets one line a start,
  * FAKE_EXIT a file with an exit status to end with before Hello (if it
- * exists), FAKE_MUTE set: never say Hello.
+ * exists), FAKE_MUTE set: never say Hello, FAKE_BRIEF set: die after Hello.
  *
  * Requests: ping and join are answered (a join counts, and its session key
  * ID tells the process).  PeerGet with one of the names of commands[] makes
@@ -318,12 +318,11 @@ exit_if_told(void)
 static void
 say_hello(void)
 {
-	static char token[] = "fake (0001)", profile[] = "none";
+	static char token[] = "fake (0001)";
 	Joinery__Corridor__Reply reply = JOINERY__CORRIDOR__REPLY__INIT;
 	Joinery__Corridor__Hello hello = JOINERY__CORRIDOR__HELLO__INIT;
 
 	hello.token = token;
-	hello.profile = profile;
 	reply.hello = &hello;
 	send_reply(&reply);
 }
@@ -343,6 +342,9 @@ main(void)
 	jy_assert(counters != MAP_FAILED);
 	if (getenv("FAKE_MUTE") == NULL) {
 		say_hello();
+	}
+	if (getenv("FAKE_BRIEF") != NULL) {
+		(void)raise(SIGKILL);
 	}
 	while (frame_stream_next(in, &frame, &len, NULL) == JY_OK) {
 		Joinery__Corridor__Envelope *e =
