@@ -189,9 +189,11 @@ add_descriptors(
 
 /* 0 or an errno. */
 static int
-child_start(const char *program, const struct child_fds *fds, pid_t *pid)
+child_start(
+    const char *program, bool later, const struct child_fds *fds, pid_t *pid)
 {
-	char *argv[] = { (char *)(uintptr_t)program, NULL };
+	char *argv[] = { (char *)(uintptr_t)program,
+		later ? (char[]){ WORKER_LATER } : NULL, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int error = posix_spawn_file_actions_init(&actions);
@@ -214,7 +216,8 @@ child_start(const char *program, const struct child_fds *fds, pid_t *pid)
 }
 
 enum jy_err
-spawn_worker(const struct conf *conf, struct spawned *out, struct errctx *ec)
+spawn_worker(
+    const struct conf *conf, bool later, struct spawned *out, struct errctx *ec)
 {
 	struct child_fds fds = { .corridor = -1, .conf = -1, .counters = -1 };
 	struct spawned made = { .pid = -1, .fd = -1, .counters = NULL };
@@ -230,7 +233,7 @@ spawn_worker(const struct conf *conf, struct spawned *out, struct errctx *ec)
 		err = make_counters(&fds.counters, &made.counters, ec);
 	}
 	if (err == JY_OK) {
-		error = child_start(program, &fds, &made.pid);
+		error = child_start(program, later, &fds, &made.pid);
 		if (error != 0) {
 			err = err_set(ec, JY_EIO, "start %s: %s", program,
 			    strerror(error));

@@ -3,6 +3,7 @@
 #ifndef JY_FRONT_SPAWN_H
 #define JY_FRONT_SPAWN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "src/base/err.h"
@@ -17,12 +18,13 @@ struct spawned {
 };
 
 /*
- * Start the worker program of the configuration.  Descriptors other than
- * those of worker_fd and the standard ones do not reach it.  JY_EIO when the
- * kernel refuses, or the program cannot be run.
+ * Start the worker program of the configuration; a later one must find the
+ * store that an earlier one opened, and makes no new one.  Descriptors other
+ * than those of worker_fd and the standard ones do not reach it.  JY_EIO when
+ * the kernel refuses, or the program cannot be run.
  */
-enum jy_err spawn_worker(
-    const struct conf *conf, struct spawned *out, struct errctx *ec) JY_CHECK;
+enum jy_err spawn_worker(const struct conf *conf, bool later,
+    struct spawned *out, struct errctx *ec) JY_CHECK;
 
 void spawn_unmap(const struct counters *counters);
 

@@ -126,7 +126,7 @@ slot_start(struct supervisor *sup, unsigned i)
 	struct errctx ec = ERRCTX_INIT;
 	struct worker *w;
 
-	if (worker_start(sup->server, i, &w, &ec) == JY_OK) {
+	if (worker_start(sup->server, i, sup->ever_ready, &w, &ec) == JY_OK) {
 		TAILQ_INSERT_TAIL(&sup->workers, w, link);
 		slot->starting = w;
 		return;

@@ -71,12 +71,12 @@ static const struct corridor_calls corridor_calls = {
 /* ---- life ---- */
 
 enum jy_err
-worker_start(
-    struct server *s, unsigned slot, struct worker **out, struct errctx *ec)
+worker_start(struct server *s, unsigned slot, bool later, struct worker **out,
+    struct errctx *ec)
 {
 	struct worker *w = sys_xcalloc(1, sizeof(*w));
 	struct spawned spawned;
-	enum jy_err err = spawn_worker(s->conf, &spawned, ec);
+	enum jy_err err = spawn_worker(s->conf, later, &spawned, ec);
 
 	if (err != JY_OK) {
 		free(w);

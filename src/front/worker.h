@@ -48,8 +48,8 @@ struct worker {
 TAILQ_HEAD(worker_list, worker);
 
 /* Start a process for a slot; worker_free when it is dead and reaped. */
-enum jy_err worker_start(struct server *s, unsigned slot, struct worker **out,
-    struct errctx *ec) JY_CHECK;
+enum jy_err worker_start(struct server *s, unsigned slot, bool later,
+    struct worker **out, struct errctx *ec) JY_CHECK;
 void worker_free(struct worker *w);
 
 const char *worker_state_name(enum worker_state state);

@@ -130,12 +130,12 @@ path_check_one(int dir_fd, const char *name, struct errctx *ec)
 }
 
 static enum jy_err
-path_open(struct lmdb *db, struct errctx *ec)
+path_open(struct lmdb *db, bool must_exist, struct errctx *ec)
 {
 	static const char *const names[] = { "", "data.mdb", "lock.mdb" };
 	enum jy_err err = JY_OK;
 
-	if (mkdir(db->path, S_IRWXU) != 0 && errno != EEXIST) {
+	if (!must_exist && mkdir(db->path, S_IRWXU) != 0 && errno != EEXIST) {
 		return err_set(ec, lmdb_rc_err(errno), "cannot create %s: %s",
 		    db->path, strerror(errno));
 	}
@@ -146,6 +146,11 @@ path_open(struct lmdb *db, struct errctx *ec)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(names) && err == JY_OK; i++) {
 		err = path_check_one(db->dir_fd, names[i], ec);
+	}
+	if (err == JY_OK && must_exist &&
+	    faccessat(db->dir_fd, "data.mdb", F_OK, 0) != 0) {
+		return err_set(ec, JY_EIO,
+		    "the store is gone: there is no data.mdb in %s", db->path);
 	}
 	return err;
 }
@@ -424,7 +429,7 @@ lmdb_open(
 		db->map_first = db->map_max;
 	}
 	map_lock_init(db);
-	err = path_open(db, ec);
+	err = path_open(db, config->must_exist, ec);
 	if (err == JY_OK) {
 		err = env_open(db, ec);
 	}

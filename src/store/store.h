@@ -21,10 +21,11 @@
 struct store;
 
 struct store_config {
-	const char *backend;       /* "lmdb" or "memory" */
-	const char *path;          /* lmdb: a directory of ours, mode 0700 */
-	size_t map_first;          /* lmdb: octets it starts with; 0: 16 MiB */
-	size_t map_max;            /* lmdb: octets the map may grow to */
+	const char *backend; /* "lmdb" or "memory" */
+	const char *path;    /* lmdb: a directory of ours, mode 0700 */
+	bool must_exist;     /* lmdb: create nothing, fail if it is not there */
+	size_t map_first;    /* lmdb: octets it starts with; 0: 16 MiB */
+	size_t map_max;      /* lmdb: octets the map may grow to */
 	uint32_t refusal_flush_ms; /* how long a refusal may wait in memory */
 };
 

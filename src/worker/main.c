@@ -82,11 +82,13 @@ check_identity(struct store *store, const struct hsm *hsm, struct errctx *ec)
 }
 
 static enum jy_err
-open_store(const struct conf *conf, struct store **out, struct errctx *ec)
+open_store(
+    const struct conf *conf, bool later, struct store **out, struct errctx *ec)
 {
 	const struct store_config config = {
 		.backend = "lmdb",
 		.path = conf->store,
+		.must_exist = later,
 		.map_max = (size_t)conf->store_max_mib * 1024U * 1024U,
 		.refusal_flush_ms = REFUSAL_FLUSH_MS,
 	};
@@ -105,7 +107,7 @@ app_s_key_mode(const char *text)
 
 /* Open token and store; on failure what is open is the caller's to close. */
 static enum jy_err
-open_all(const struct conf *conf, struct join_env *env,
+open_all(const struct conf *conf, bool later, struct join_env *env,
     struct hsm_report *report, struct errctx *ec)
 {
 	struct hsm_config token = token_config(conf);
@@ -121,7 +123,7 @@ open_all(const struct conf *conf, struct join_env *env,
 		hsm_report_print(report, stderr, false);
 	}
 	if (err == JY_OK) {
-		err = open_store(conf, &env->store, ec);
+		err = open_store(conf, later, &env->store, ec);
 	}
 	if (err == JY_OK) {
 		err = check_identity(env->store, env->hsm, ec);
@@ -169,7 +171,7 @@ ignore_signals(void)
 
 /* Under joineryd: descriptors 3, 4, 5. */
 static enum worker_status
-run_worker(void)
+run_worker(bool later)
 {
 	enum worker_status status = WORKER_DRAINED;
 	enum log_level level = LOG_LEVEL_INFO;
@@ -194,7 +196,7 @@ run_worker(void)
 		err = err_set(&ec, JY_EIO, "map the counters");
 		goto out;
 	}
-	err = open_all(conf, &ctx.env, &report, &ec);
+	err = open_all(conf, later, &ctx.env, &report, &ec);
 	if (err == JY_OK) {
 		err = say_hello(&report, &ec);
 	}
@@ -349,5 +351,8 @@ main(int argc, char **argv)
 		    err_detail(&ec, err));
 		return WORKER_CONFIG;
 	}
-	return argc > 1 ? run_verb(argc, argv) : (int)run_worker();
+	if (argc == 1 || (argc == 2 && strcmp(argv[1], WORKER_LATER) == 0)) {
+		return (int)run_worker(argc == 2);
+	}
+	return run_verb(argc, argv);
 }

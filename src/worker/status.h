@@ -20,4 +20,10 @@ enum worker_status {
 	WORKER_CONFIG = 78
 };
 
+/*
+ * The argument of a worker that follows another under the same joineryd: what
+ * the first one opened must be there, nothing is created.
+ */
+#define WORKER_LATER "later"
+
 #endif

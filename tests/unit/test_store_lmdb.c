@@ -482,6 +482,30 @@ test_growth_elsewhere(void **state)
 
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* What vanished is not made anew behind the back of those who use it. */
+static void
+test_must_exist(void **state)
+{
+	struct store_config config = util_config("lmdb", dir);
+	char missing[300], empty[300];
+	struct errctx ec = ERRCTX_INIT;
+	struct store *s;
+
+	(void)state;
+	(void)snprintf(missing, sizeof(missing), "%s/missing", dir);
+	(void)snprintf(empty, sizeof(empty), "%s/empty", dir);
+	assert_int_equal(mkdir(empty, 0700), 0);
+	config.must_exist = true;
+	config.path = missing;
+	assert_true(store_open(&config, &s, &ec) != JY_OK);
+	assert_int_not_equal(access(missing, F_OK), 0);
+	config.path = empty;
+	err_clear(&ec);
+	assert_int_equal(store_open(&config, &s, &ec), JY_EIO);
+	assert_non_null(strstr(ec.text, "data.mdb"));
+	assert_int_equal(rmdir(empty), 0);
+}
+
 int
 main(void)
 {
@@ -496,6 +520,7 @@ main(void)
 		CASE(test_map_max),
 		CASE(test_processes_race),
 		CASE(test_growth_elsewhere),
+		CASE(test_must_exist),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
