@@ -192,8 +192,9 @@ static int
 child_start(
     const char *program, bool later, const struct child_fds *fds, pid_t *pid)
 {
-	char *argv[] = { (char *)(uintptr_t)program,
-		later ? (char[]){ WORKER_LATER } : NULL, NULL };
+	char second[] = WORKER_LATER;
+	char *argv[] = { (char *)(uintptr_t)program, later ? second : NULL,
+		NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	int error = posix_spawn_file_actions_init(&actions);
