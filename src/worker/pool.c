@@ -66,9 +66,9 @@ token_lives(struct pool *p)
 	if (err == JY_OK) {
 		return true;
 	}
-	log_error("token", "lost: its canary key does not answer",
+	log_error("token", "lost: it does not answer for its canary key",
 	    "error=\"%s\"", err_detail(&ec, err));
-	pool_fail(p, err == JY_EPIN ? WORKER_PIN_REFUSED : WORKER_UNAVAILABLE);
+	pool_fail(p, WORKER_UNAVAILABLE);
 	return false;
 }
 
@@ -152,7 +152,7 @@ had_token_trouble(struct batch *b)
 	for (size_t i = 0; i < b->n; i++) {
 		enum jy_err err = *work_err(&b->works[i]);
 
-		if (err == JY_ETOKEN || err == JY_EPIN || err == JY_ENOKEY) {
+		if (err == JY_ETOKEN || err == JY_ENOKEY) {
 			return true;
 		}
 	}
