@@ -528,7 +528,7 @@ static bool
 has_device(struct join *const joins[], size_t n, const struct device_id *id)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (memcmp(&joins[i]->device, id, sizeof(*id)) == 0) {
+		if (device_id_eq(&joins[i]->device, id)) {
 			return true;
 		}
 	}

@@ -47,13 +47,6 @@ struct commit_queue {
 	struct refusal_row writing[REFUSALS_MAX]; /* the leader's */
 };
 
-static bool
-device_id_eq(const struct device_id *a, const struct device_id *b)
-{
-	return eui64_eq(&a->dev_eui, &b->dev_eui) &&
-	    eui64_eq(&a->join_eui, &b->join_eui);
-}
-
 /* Copy the waiting refusals for the transaction; returns how many. */
 static size_t
 refusals_take(struct commit_queue *q)

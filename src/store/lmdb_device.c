@@ -40,12 +40,6 @@ slice_of_name(const struct name_key *k)
 	return (struct slice){ k->octets, k->len };
 }
 
-static bool
-device_id_eq(const struct device_id *a, const struct device_id *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 /* Which device bears the name; JY_ENOTFOUND also for a left-over entry. */
 static enum jy_err
 name_find(

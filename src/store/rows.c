@@ -17,6 +17,13 @@
 
 #define ROW_VERSION 1U
 
+bool
+device_id_eq(const struct device_id *a, const struct device_id *b)
+{
+	return eui64_eq(&a->dev_eui, &b->dev_eui) &&
+	    eui64_eq(&a->join_eui, &b->join_eui);
+}
+
 enum field_kind {
 	FIELD_UINT, /* big-endian, 0..max */
 	FIELD_TEXT, /* a length octet, then the text without its NUL */

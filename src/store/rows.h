@@ -35,6 +35,8 @@ struct device_id {
 	struct eui64 join_eui;
 };
 
+bool device_id_eq(const struct device_id *a, const struct device_id *b);
+
 /* A root key that the token holds for a device; generation 0: none. */
 struct device_key {
 	uint32_t generation;

@@ -15,7 +15,6 @@
 struct call {
 	const struct join_env *env;
 	const struct asker *asker;
-	const char *request_id;
 	const Joinery__V1__Request *request;
 	Joinery__V1__Response *response; /* what the handler fills in */
 	struct arena *arena;             /* for what response points to */

@@ -205,11 +205,8 @@ add_sessions(struct call *c, const struct device_id *id, Joinery__V1__Device *m,
 	if (err != JY_OK) {
 		return err;
 	}
-	m->sessions = arena_alloc(c->arena, n * sizeof(m->sessions[0]));
+	m->sessions = convert_to_sessions(c->arena, rows, n);
 	m->n_sessions = n;
-	for (size_t i = 0; i < n; i++) {
-		m->sessions[i] = convert_to_session(c->arena, &rows[i]);
-	}
 	return JY_OK;
 }
 

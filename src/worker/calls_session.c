@@ -210,11 +210,8 @@ call_session_list(struct call *c, struct errctx *ec)
 	}
 	m = convert_new(
 	    c->arena, &joinery__v1__session_list_answer__descriptor);
-	m->sessions = arena_alloc(c->arena, n * sizeof(m->sessions[0]));
+	m->sessions = convert_to_sessions(c->arena, rows, n);
 	m->n_sessions = n;
-	for (size_t i = 0; i < n; i++) {
-		m->sessions[i] = convert_to_session(c->arena, &rows[i]);
-	}
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_SESSION_LIST;
 	c->response->session_list = m;
 	return JY_OK;

@@ -193,6 +193,18 @@ convert_to_session(struct arena *arena, const struct session_row *row)
 	return m;
 }
 
+Joinery__V1__Session **
+convert_to_sessions(
+    struct arena *arena, const struct session_row *rows, size_t n)
+{
+	Joinery__V1__Session **m = arena_alloc(arena, n * sizeof(m[0]));
+
+	for (size_t i = 0; i < n; i++) {
+		m[i] = convert_to_session(arena, &rows[i]);
+	}
+	return m;
+}
+
 Joinery__V1__KeyEnvelope *
 convert_to_envelope(struct arena *arena, const struct key_envelope *in)
 {

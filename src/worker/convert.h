@@ -48,6 +48,9 @@ Joinery__V1__DeviceId *convert_to_device_id(
 Joinery__V1__Session *convert_to_session(
     struct arena *arena, const struct session_row *row);
 
+Joinery__V1__Session **convert_to_sessions(
+    struct arena *arena, const struct session_row *rows, size_t n);
+
 /* NULL when the envelope is empty. */
 Joinery__V1__KeyEnvelope *convert_to_envelope(
     struct arena *arena, const struct key_envelope *in);

@@ -50,7 +50,6 @@ run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	struct call call = {
 		.env = &ctx->env,
 		.asker = &w->asker,
-		.request_id = w->envelope->request_id,
 		.request = w->request,
 		.response = &w->response,
 		.arena = &w->arena,
@@ -146,8 +145,7 @@ count_join(const struct work *w, struct counters *n)
 static bool
 is_token_error(enum jy_err err)
 {
-	return err == JY_ETOKEN || err == JY_EPIN || err == JY_ENOKEY ||
-	    err == JY_ETOKENREQ;
+	return err == JY_ETOKEN || err == JY_ENOKEY || err == JY_ETOKENREQ;
 }
 
 static void
