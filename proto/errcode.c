@@ -24,6 +24,12 @@ errcode_of(enum jy_err err)
 		return JOINERY__V1__ERROR_CODE__MIC_FAILED;
 	case JY_EREPLAY:
 		return JOINERY__V1__ERROR_CODE__DEV_NONCE_REPLAYED;
+	case JY_EJOINEUI:
+		return JOINERY__V1__ERROR_CODE__JOIN_EUI_NOT_SERVED;
+	case JY_ERJCOUNT:
+		return JOINERY__V1__ERROR_CODE__RJ_COUNT_REPLAYED;
+	case JY_EROAMING:
+		return JOINERY__V1__ERROR_CODE__NO_ROAMING_AGREEMENT;
 	case JY_EOPTNEG:
 		return JOINERY__V1__ERROR_CODE__OPTNEG_MISMATCH;
 	case JY_ENOTFOUND:
@@ -100,6 +106,12 @@ static const struct {
 	{ CODE(OPTNEG_MISMATCH),
 	    "align the MAC versions of Network Server and device" },
 	{ CODE(KEY_CHECK_FAILED), "seal the key again" },
+	{ CODE(JOIN_EUI_NOT_SERVED), "see join-euis in joinery.conf" },
+	{ CODE(RJ_COUNT_REPLAYED),
+	    "if the device lost its counter: joineryctl nonces reset" },
+	{ CODE(NO_ROAMING_AGREEMENT),
+	    "see roaming of device and application: joineryctl device get, app "
+	    "get" },
 	{ CODE(JOIN_NONCE_EXHAUSTED), "the device needs another JoinEUI" },
 	{ CODE(NO_ROOT_KEY), "import it: joineryctl device set" },
 	{ CODE(KEK_MISSING),

@@ -127,8 +127,9 @@ access_network(const struct peer_row *peer, const struct device_row *device,
 		    "peer %s does not speak for NetID %06x", peer->name,
 		    net_id);
 	}
-	if (device->net_id_count > 0 &&
-	    !has_net_id(device->net_ids, device->net_id_count, net_id)) {
+	if (device->activation.net_id_count > 0 &&
+	    !has_net_id(device->activation.net_ids,
+		device->activation.net_id_count, net_id)) {
 		return err_set(ec, JY_EACCESS,
 		    "NetID %06x is no home NetID of the device", net_id);
 	}
@@ -143,19 +144,19 @@ access_app(const struct peer_row *peer, const struct device_row *device,
 		return err_set(
 		    ec, JY_EACCESS, "only an Application Server gets AppSKeys");
 	}
-	if (device->as_id[0] == '\0') {
+	if (device->activation.as_id[0] == '\0') {
 		/* Wrapped under its own KEK, only the right one reads it. */
-		return device->as_kek[0] != '\0'
+		return device->activation.as_kek[0] != '\0'
 		    ? JY_OK
 		    : err_set(ec, JY_EACCESS,
 			  "the device names no Application Server (as-id)");
 	}
 	for (size_t i = 0; i < peer->as_id_count; i++) {
-		if (strcmp(peer->as_ids[i], device->as_id) == 0) {
+		if (strcmp(peer->as_ids[i], device->activation.as_id) == 0) {
 			return JY_OK;
 		}
 	}
 	return err_set(ec, JY_EACCESS,
 	    "peer %s is not the device's Application Server, %s", peer->name,
-	    device->as_id);
+	    device->activation.as_id);
 }

@@ -20,6 +20,18 @@ struct credential {
 	uint8_t fingerprint[STORE_FINGERPRINT_LEN];
 	const char *const *sans; /* borrowed */
 	size_t san_count;
+	bool has_authorization;
+	uint8_t authorization_hash[STORE_HASH_LEN];
+	const char *proxied_peer; /* borrowed; NULL: none */
+};
+
+/* Whom a request says it speaks for; see Sender in joinery.proto. */
+struct sender {
+	bool has_net_id;
+	uint32_t net_id;
+	bool has_ns_id;
+	struct eui64 ns_id;
+	const char *as_id; /* borrowed; NULL: not said */
 };
 
 /* Whom a credential belongs to. */
@@ -31,22 +43,40 @@ struct asker {
 
 /*
  * Find the peer of a credential: by uid, by certificate fingerprint, else by
- * a name in the certificate.  admin_uid says whether the uid is an admin by
- * configuration.  JY_EPEER when nobody owns it, or its names belong to more
- * than one peer.
+ * a name in the certificate; by HTTP authorization; by the name a trusted
+ * proxy gave.  admin_uid says whether the uid is an admin by configuration.
+ * JY_EPEER when nobody owns it, or when its parts belong to more than one
+ * peer; parts that nobody owns do no harm beside one that somebody does.
  */
 enum jy_err access_find(struct store *store, const struct credential *c,
     bool admin_uid, struct asker *out, struct errctx *ec) JY_CHECK;
 
 enum jy_err access_admin(const struct asker *a, struct errctx *ec) JY_CHECK;
 
-/* May the peer have network session keys of this device, under net_id? */
+/* JY_EPEER when the peer does not own what it says it speaks for. */
+enum jy_err access_sender(const struct peer_row *peer,
+    const struct sender *sender, struct errctx *ec) JY_CHECK;
+
+/* What a device does not say itself, it takes from its application. */
+void access_inherit(struct activation *device, const struct activation *app);
+
+/*
+ * May the peer have network session keys of this device, under net_id?  a is
+ * the device's activation after access_inherit, here and below.
+ */
 enum jy_err access_network(const struct peer_row *peer,
-    const struct device_row *device, uint32_t net_id,
+    const struct activation *a, uint32_t net_id, const struct sender *sender,
     struct errctx *ec) JY_CHECK;
 
 /* May the peer have AppSKeys of this device? */
-enum jy_err access_app(const struct peer_row *peer,
-    const struct device_row *device, struct errctx *ec) JY_CHECK;
+enum jy_err access_app(const struct peer_row *peer, const struct activation *a,
+    const struct sender *sender, struct errctx *ec) JY_CHECK;
+
+/*
+ * May the peer be told the device's home network?  JY_EROAMING when its NetID
+ * is neither a home NetID nor on the list of agreements.
+ */
+enum jy_err access_home(const struct peer_row *peer, const struct activation *a,
+    uint32_t net_id, struct errctx *ec) JY_CHECK;
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "hsm/hsm.h"
+#include "src/base/prefix.h"
 #include "src/base/sys.h"
 #include "src/store/store.h"
 
@@ -15,13 +16,23 @@ enum app_s_key_mode {
 	APP_S_KEY_NO    /* only when the AS asks for it */
 };
 
+/* The JoinEUIs that are served; borrowed for the life of the process. */
+struct join_euis {
+	const struct eui64_prefix *prefixes;
+	size_t count;             /* 0: all are served */
+	bool has_default;         /* 1.0.x devices with a JoinEUI that is */
+	struct eui64 default_eui; /* not served are registered under this */
+};
+
 struct join_env {
 	struct store *store;
 	struct hsm *hsm;
 	const struct sys *sys;
 	enum app_s_key_mode app_s_key;
 	uint32_t repeat_window_ms; /* a lost answer is given again; 0: never */
-	unsigned session_keep;     /* sessions of a device to retain */
+	bool rejoin_mic_by_ns; /* types 0 and 2: the NS checked MIC, RJcount0 */
+	struct join_euis join_euis;
+	unsigned session_keep;       /* sessions of a device to retain */
 	uint32_t session_lifetime_s; /* 0: without end */
 };
 

@@ -121,7 +121,7 @@ choose_roots(
 static enum jy_err
 find_as(const struct join *j, struct peer_row *as, struct errctx *ec)
 {
-	const char *as_id = j->view.device.as_id;
+	const char *as_id = j->view.device.activation.as_id;
 	enum jy_err err;
 
 	err = store_peer_by_as_id(j->env->store, as_id, as, ec);
@@ -149,19 +149,20 @@ choose_app_delivery(struct join *j, struct errctx *ec)
 	if (j->env->app_s_key == APP_S_KEY_NO) {
 		return JY_OK;
 	}
-	if (d->as_kek[0] == '\0' && d->as_id[0] != '\0') {
+	if (d->activation.as_kek[0] == '\0' && d->activation.as_id[0] != '\0') {
 		err = find_as(j, &as, ec);
 		if (err != JY_OK) {
 			return err;
 		}
 	}
-	if (!must && d->as_kek[0] == '\0' &&
-	    (d->as_id[0] == '\0' || (as.kek[0] == '\0' && as.clear_keys))) {
+	if (!must && d->activation.as_kek[0] == '\0' &&
+	    (d->activation.as_id[0] == '\0' ||
+		(as.kek[0] == '\0' && as.clear_keys))) {
 		return JY_OK;
 	}
 	as.clear_keys = false;
 	j->give_app_s_key = true;
-	return delivery_choose(j->env->store, d->as_kek,
+	return delivery_choose(j->env->store, d->activation.as_kek,
 	    as.name[0] != '\0' ? &as : NULL, &j->to_as, ec);
 }
 
@@ -192,8 +193,8 @@ step_policy(struct join *j, struct errctx *ec)
 		err = choose_roots(j, session, ec);
 	}
 	if (err == JY_OK) {
-		err = delivery_choose(j->env->store, j->view.device.ns_kek,
-		    j->peer, &j->to_ns, ec);
+		err = delivery_choose(j->env->store,
+		    j->view.device.activation.ns_kek, j->peer, &j->to_ns, ec);
 	}
 	if (err == JY_OK) {
 		err = choose_app_delivery(j, ec);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The join line: from a join-request to the join-accept and its session keys.
+ * The join line: from a join-request or rejoin-request to the join-accept and
+ * its session keys.
  * join_steps[] in join.c lists the steps; ARCHITECTURE.md explains them.
  */
 #ifndef JY_JOIN_JOIN_H
@@ -16,7 +17,7 @@
 	X(access, "may this peer, with this NetID, for this device") \
 	X(policy, "MAC version, OptNeg, root keys, KEKs") \
 	X(mic, "token: CMAC over the raw octets") \
-	X(nonce, "DevNonce rule, next JoinNonce") \
+	X(nonce, "DevNonce or RJcount rule, next JoinNonce") \
 	X(accept, "token: MIC and encryption of the join-accept") \
 	X(keys, "token: derive session keys, wrap them") \
 	X(commit, "nonces and session, one durable transaction")
@@ -42,6 +43,17 @@ struct join_input {
 	uint8_t rx_delay;
 	bool has_cf_list;
 	uint8_t cf_list[LW_CF_LIST_LEN];
+	bool rejoin; /* the PHYPayload has to be a rejoin-request */
+	/* If said, they have to agree with the PHYPayload. */
+	const struct eui64 *dev_eui;  /* borrowed; NULL: not said */
+	const struct eui64 *join_eui; /* likewise */
+	struct sender sender;
+	/*
+	 * End before the join-accept is made: nothing is derived or committed,
+	 * and err says what would be answered.  Not for join_run_batch's
+	 * callers that answer.
+	 */
+	bool dry_run;
 };
 
 struct join_output {
@@ -61,7 +73,7 @@ struct join {
 
 	/* Found out by the steps. */
 	struct hsm_session *token;
-	struct lw_join_request request;
+	struct lw_request request;
 	struct device_id device;
 	struct join_view view;
 	struct delivery to_ns;

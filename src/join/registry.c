@@ -202,8 +202,9 @@ check_device(
 		return err_set(
 		    ec, JY_EINVAL, "a device name needs an application (app)");
 	}
-	err = check_kek_label(env, row->ns_kek, ec);
-	return err == JY_OK ? check_kek_label(env, row->as_kek, ec) : err;
+	err = check_kek_label(env, row->activation.ns_kek, ec);
+	return err == JY_OK ? check_kek_label(env, row->activation.as_kek, ec)
+			    : err;
 }
 
 /* Import what came along; on failure nothing new is left in the token. */

@@ -38,6 +38,10 @@ enum jy_err registry_kek_generate(const struct join_env *env, const char *label,
 enum jy_err registry_kek_delete(
     const struct join_env *env, const char *label, struct errctx *ec) JY_CHECK;
 
+/* Check an application's settings for sense, then create or replace them. */
+enum jy_err registry_app_set(const struct join_env *env,
+    const struct app_row *row, struct errctx *ec) JY_CHECK;
+
 /* Check a peer row for sense, then create or replace it. */
 enum jy_err registry_peer_set(const struct join_env *env,
     const struct peer_row *row, struct errctx *ec) JY_CHECK;

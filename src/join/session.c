@@ -197,7 +197,8 @@ session_retrieve(const struct join_env *env, const struct peer_row *peer,
 		return err;
 	}
 	err = delivery_choose(env->store,
-	    as == PEER_NS ? device.ns_kek : device.as_kek, peer, &to, ec);
+	    as == PEER_NS ? device.activation.ns_kek : device.activation.as_kek,
+	    peer, &to, ec);
 	if (err != JY_OK) {
 		return err;
 	}

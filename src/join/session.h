@@ -58,14 +58,32 @@ enum jy_err session_app_s_key(const struct join_env *env, struct hsm_session *s,
     const struct session_row *row, const struct delivery *to,
     struct key_envelope *out, struct errctx *ec) JY_CHECK;
 
+/* A question for the keys of a session. */
+struct session_query {
+	const struct peer_row *peer;
+	const struct sender *sender;
+	enum peer_role as; /* PEER_NS: network keys; PEER_AS: AppSKey */
+	uint8_t id[STORE_ID_LEN];
+	const struct eui64 *dev_eui;  /* borrowed; NULL: not said */
+	const struct eui64 *join_eui; /* likewise */
+	bool dry_run;                 /* derive nothing */
+};
+
 /*
- * Hand keys of a session out again, to a peer that asks for them by ID:
- * PEER_NS gets the network keys, PEER_AS the AppSKey.  dev_eui may be NULL.
- * JY_ESESSION when the ID is unknown, has expired or is another device's.
+ * Hand keys of a session out again, to a peer that asks for them by ID.
+ * JY_EJOINEUI when a JoinEUI is said that is not served; JY_ESESSION when the
+ * ID is unknown, has expired or is another device's.
  */
 enum jy_err session_retrieve(const struct join_env *env,
-    const struct peer_row *peer, enum peer_role as,
-    const uint8_t id[STORE_ID_LEN], const struct eui64 *dev_eui,
-    struct session_keys *out, struct errctx *ec) JY_CHECK;
+    const struct session_query *query, struct session_keys *out,
+    struct errctx *ec) JY_CHECK;
+
+/*
+ * The MIC under the SNwkSIntKey of a session, derived in the token and
+ * destroyed again: LoRaWAN 1.1 clause 6.2.4, rejoin-requests of types 0 and 2.
+ */
+enum jy_err session_mic(const struct join_env *env, struct hsm_session *s,
+    const struct session_row *row, const uint8_t *data, size_t len,
+    uint8_t mic[HSM_MIC_LEN], struct errctx *ec) JY_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The frames of a join: LoRaWAN L2 1.0.4 clauses 6.2.1 to 6.2.3 and 1.1
- * clauses 6.2.2 to 6.2.4.  Pure functions; multi-octet fields are
+ * The frames of joins and rejoins: LoRaWAN L2 1.0.4 clauses 6.2.1 to 6.2.3 and
+ * 1.1 clauses 6.2.2 to 6.2.5.  Pure functions; multi-octet fields are
  * little-endian on air and reversed here, so that struct eui64 and numbers
  * are in printed order.
  */
@@ -16,6 +16,8 @@
 #include "src/base/hex.h"
 
 #define LW_JOIN_REQUEST_LEN 23
+#define LW_REJOIN_02_LEN 19 /* rejoin-request type 0 or 2 */
+#define LW_REJOIN_1_LEN 24
 #define LW_JOIN_ACCEPT_LEN 17
 #define LW_JOIN_ACCEPT_MAX 33 /* with CFList */
 #define LW_CF_LIST_LEN 16
@@ -32,20 +34,27 @@ enum lw_join_type {
 	LW_JOIN_REQUEST = 0xFF
 };
 
-struct lw_join_request {
+struct lw_request {
+	enum lw_join_type type;
+	bool has_join_eui; /* not in rejoin-requests of types 0 and 2 */
 	struct eui64 join_eui;
 	struct eui64 dev_eui;
-	uint16_t dev_nonce;
+	uint32_t net_id;  /* of types 0 and 2 */
+	uint16_t counter; /* DevNonce, RJcount0 or RJcount1 */
 	uint8_t mic[LW_MIC_LEN];
-	uint8_t mic_input[LW_JOIN_REQUEST_LEN - LW_MIC_LEN]; /* as received */
+	uint8_t mic_input[LW_REJOIN_1_LEN - LW_MIC_LEN]; /* as received */
+	size_t mic_input_len;
 };
 
 /*
- * Take a join-request apart.  JY_EFRAMESIZE when len is not 23, JY_EINVAL
- * for another MType or Major; RFU bits are left alone, the MIC covers them.
+ * Take a join-request or a rejoin-request apart.  JY_EFRAMESIZE when len does
+ * not fit the frame (a rejoin-request: its type), JY_EINVAL for another MType,
+ * Major or rejoin type; RFU bits are left alone, the MIC covers them.
  */
 enum jy_err lw_join_request_parse(const uint8_t *phy, size_t len,
-    struct lw_join_request *out, struct errctx *ec) JY_CHECK;
+    struct lw_request *out, struct errctx *ec) JY_CHECK;
+enum jy_err lw_rejoin_request_parse(const uint8_t *phy, size_t len,
+    struct lw_request *out, struct errctx *ec) JY_CHECK;
 
 /* What a Network Server chooses for the join-accept. */
 struct lw_join_accept {

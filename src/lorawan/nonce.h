@@ -32,6 +32,13 @@ enum jy_err lw_nonce_check(enum lw_nonce_rule rule,
     struct errctx *ec) JY_CHECK;
 
 /*
+ * JY_OK if an RJcount is greater than the last (has_last), else JY_ERJCOUNT
+ * with both and the rule; name is "RJcount0" or "RJcount1".
+ */
+enum jy_err lw_rj_count_check(const char *name, bool has_last, uint16_t last,
+    uint16_t count, struct errctx *ec) JY_CHECK;
+
+/*
  * The JoinNonce after last (0: none yet), or JY_EEXHAUSTED after 0xFFFFFF.
  */
 enum jy_err lw_join_nonce_next(

@@ -112,8 +112,8 @@ device_uses_kek(struct cursor *c, void *arg)
 	enum jy_err err = device_row_at(c, &row);
 
 	if (err == JY_OK &&
-	    (strcmp(row.ns_kek, label) == 0 ||
-		strcmp(row.as_kek, label) == 0)) {
+	    (strcmp(row.activation.ns_kek, label) == 0 ||
+		strcmp(row.activation.as_kek, label) == 0)) {
 		return err_set(c->txn->ec, JY_EINUSE,
 		    "device %s/%s uses the KEK \"%s\"",
 		    eui64_str(&row.id.dev_eui, dev_eui),

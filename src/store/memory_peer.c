@@ -46,8 +46,8 @@ kek_unused(const struct memory *m, const char *label, struct errctx *ec)
 	for (size_t i = 0; i < m->devices.n; i++) {
 		const struct device_row *d = list_at(&m->devices, i);
 
-		if (strcmp(d->ns_kek, label) == 0 ||
-		    strcmp(d->as_kek, label) == 0) {
+		if (strcmp(d->activation.ns_kek, label) == 0 ||
+		    strcmp(d->activation.as_kek, label) == 0) {
 			return err_set(ec, JY_EINUSE,
 			    "device %s/%s uses the KEK \"%s\"",
 			    eui64_str(&d->id.dev_eui, dev_eui),

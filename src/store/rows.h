@@ -24,6 +24,10 @@
 #define STORE_REASON_MAX 159
 #define STORE_NET_IDS_MAX 16
 #define STORE_AS_IDS_MAX 8
+#define STORE_NS_IDS_MAX 8
+#define STORE_HASH_LEN 32
+#define STORE_URL_MAX 255
+#define STORE_PATH_MAX 255
 #define STORE_SESSIONS_MAX 100 /* most a device may retain */
 #define STORE_ID_LEN 16        /* a session key ID */
 #define STORE_KCV_LEN 4
@@ -45,15 +49,43 @@ struct device_key {
 
 #define STORE_OLD_KEYS_MAX 8
 
-struct device_row {
-	struct device_id id;
-	uint32_t revision;           /* counts changes; 0: not stored yet */
-	enum lw_version mac_version; /* LW_VERSION_NONE: as the NS says */
-	uint8_t net_id_count;        /* 0: any registered NS */
+/* Who may ask for a device's home network; as Roaming of the protocol. */
+enum roaming_mode {
+	ROAMING_DEFAULT = 0, /* as the application says; there: nobody */
+	ROAMING_NONE = 1,
+	ROAMING_LISTED = 2,
+	ROAMING_ANY = 3
+};
+
+/*
+ * What a device says itself or leaves to its application: each part that is
+ * not set is the application's.
+ */
+struct activation {
+	uint8_t net_id_count; /* home NetIDs; 0: not set */
 	uint32_t net_ids[STORE_NET_IDS_MAX];
 	char as_id[STORE_AS_ID_MAX + 1];
 	char ns_kek[STORE_LABEL_MAX + 1];
 	char as_kek[STORE_LABEL_MAX + 1];
+	bool has_ns_id;
+	struct eui64 ns_id; /* home NSID */
+	uint8_t roaming;    /* enum roaming_mode */
+	uint8_t roaming_net_id_count;
+	uint32_t roaming_net_ids[STORE_NET_IDS_MAX];
+};
+
+/* An application's settings. */
+struct app_row {
+	char name[STORE_LABEL_MAX + 1];
+	uint32_t revision; /* counts changes; 0: not stored yet */
+	struct activation activation;
+};
+
+struct device_row {
+	struct device_id id;
+	uint32_t revision;           /* counts changes; 0: not stored yet */
+	enum lw_version mac_version; /* LW_VERSION_NONE: as the NS says */
+	struct activation activation;
 	char app[STORE_LABEL_MAX + 1];
 	char name[STORE_LABEL_MAX + 1];
 	bool resets_join_nonces;
@@ -77,10 +109,13 @@ struct nonce_row {
 	bool has_dev_nonce;
 	uint16_t dev_nonce; /* the highest accepted */
 	bool has_rj_count0;
-	uint16_t rj_count0;
+	uint16_t rj_count0; /* last one of the live session */
 	bool has_rj_count1;
 	uint16_t rj_count1;
 	uint32_t counted; /* DevNonces below it are used: a counter came by */
+	/* JoinNonce of the session that the device was last known to use: its
+	 * join's, or that of a rejoin-request's MIC; 0: not known. */
+	uint32_t live;
 };
 
 /* What derives a session's keys again. */
@@ -119,8 +154,12 @@ enum peer_role { /* as PeerRole of the protocol */
 	PEER_NONE = 0,
 	PEER_NS = 1,
 	PEER_AS = 2,
-	PEER_ADMIN = 3
+	PEER_ADMIN = 3,
+	PEER_NS_AS = 4 /* a Network and Application Server in one */
 };
+
+/* Whether the role includes what a PEER_NS or PEER_AS may do. */
+bool peer_role_is(enum peer_role role, enum peer_role wanted);
 
 struct peer_row {
 	char name[STORE_LABEL_MAX + 1];
@@ -137,6 +176,17 @@ struct peer_row {
 	uint32_t uid;
 	char kek[STORE_LABEL_MAX + 1];
 	bool clear_keys; /* may get keys in clear without KEK */
+	uint8_t ns_id_count;
+	struct eui64 ns_ids[STORE_NS_IDS_MAX];
+	bool has_bearer;
+	uint8_t bearer_hash[STORE_HASH_LEN];  /* see Peer in joinery.proto */
+	char basic_user[STORE_LABEL_MAX + 1]; /* "": no basic credential */
+	uint8_t basic_hash[STORE_HASH_LEN];
+	char answer_url[STORE_URL_MAX + 1]; /* "": answers in the response */
+	char
+	    answer_ca[STORE_PATH_MAX + 1]; /* PEM files, "": the server's own */
+	char answer_cert[STORE_PATH_MAX + 1];
+	char answer_key[STORE_PATH_MAX + 1];
 };
 
 /* The last refused join of a device. */
@@ -169,6 +219,8 @@ enum jy_err row_check_peer(
     const struct peer_row *row, struct errctx *ec) JY_CHECK;
 enum jy_err row_check_refusal(
     const struct refusal_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_app(
+    const struct app_row *row, struct errctx *ec) JY_CHECK;
 
 /*
  * Encoders return the length and never fail; a row that its checker refuses
@@ -184,6 +236,7 @@ size_t row_encode_session(const struct session_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_kek(const struct kek_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_peer(const struct peer_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_refusal(const struct refusal_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_app(const struct app_row *row, uint8_t out[ROW_MAX]);
 
 enum jy_err row_decode_device(const uint8_t *p, size_t len,
     struct device_row *row, struct errctx *ec) JY_CHECK;
@@ -197,5 +250,7 @@ enum jy_err row_decode_peer(const uint8_t *p, size_t len, struct peer_row *row,
     struct errctx *ec) JY_CHECK;
 enum jy_err row_decode_refusal(const uint8_t *p, size_t len,
     struct refusal_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_app(const uint8_t *p, size_t len, struct app_row *row,
+    struct errctx *ec) JY_CHECK;
 
 #endif

@@ -44,6 +44,7 @@ void store_close(struct store *s);
 /* All that the join line must know of a device, read in one transaction. */
 struct join_view {
 	struct device_row device;
+	struct app_row app;      /* of device.app; zero if it has no settings */
 	struct nonce_row nonces; /* zero if it never joined */
 	bool dev_nonce_seen;     /* the asked DevNonce was used before */
 };
@@ -61,15 +62,23 @@ struct join_commit {
 	uint32_t revision_seen;
 	uint32_t join_nonce_seen;
 	bool counted; /* DevNonce is a counter: all up to it are used now */
-	struct session_row session; /* names device, JoinNonce, DevNonce */
+	/*
+	 * JoinNonce of the session that a rejoin-request's MIC proved to be in
+	 * use; 0: none was.  A join-request makes its own session the live one.
+	 */
+	uint32_t live;
+	struct session_row session; /* names device, JoinNonce, counter */
 	unsigned keep;              /* sessions to retain, 1.. */
 	enum jy_err err;            /* out */
 };
 
 /*
- * Make the joins of a batch durable: the new JoinNonce, the DevNonce (as
- * highest, and into the set of used ones unless a counter makes that needless),
- * the session row, the removal of sessions beyond keep.  Batches that several
+ * Make the joins of a batch durable: the new JoinNonce; by join_type of the
+ * session the DevNonce (as highest, and into the set of used ones unless a
+ * counter makes that needless), RJcount0 or RJcount1; the session row; the
+ * removal of the oldest sessions beyond keep, but never of the live one.  A
+ * join-request forgets RJcount0; a rejoin of type 0 or 2 stores it (also when
+ * live is 0); RJcount1 never goes back.  Batches that several
  * threads hand in at once share one transaction and one flush.  Each entry gets
  * its own err; detail of an error that hit them all is in ec.
  *
@@ -127,6 +136,14 @@ enum jy_err store_device_list(struct store *s, const struct device_id *after,
     const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
     struct device_id *last, struct errctx *ec) JY_CHECK;
 
+/*
+ * The one device of that DevEUI, whatever its JoinEUI.  JY_ENOTFOUND when
+ * there is none, JY_EEXIST when there are several.
+ */
+enum jy_err store_device_by_dev_eui(struct store *s,
+    const struct eui64 *dev_eui, struct device_id *id,
+    struct errctx *ec) JY_CHECK;
+
 enum jy_err store_device_by_name(struct store *s, const char *app,
     const char *name, struct device_id *id, struct errctx *ec) JY_CHECK;
 
@@ -151,6 +168,27 @@ enum jy_err store_session_list(struct store *s, const struct device_id *id,
     struct session_row *rows, size_t cap, size_t *n,
     struct errctx *ec) JY_CHECK;
 
+/* ---- applications ---- */
+
+enum jy_err store_app_get(struct store *s, const char *name,
+    struct app_row *row, struct errctx *ec) JY_CHECK;
+
+/*
+ * Create (row->revision 0) or replace (row->revision as read); the stored row
+ * has revision + 1.  JY_ECONFLICT when somebody else changed it.
+ */
+enum jy_err store_app_put(
+    struct store *s, const struct app_row *row, struct errctx *ec) JY_CHECK;
+
+/* JY_EINUSE when a device belongs to it; the detail says which. */
+enum jy_err store_app_delete(
+    struct store *s, const char *name, struct errctx *ec) JY_CHECK;
+
+/* Up to cap applications behind the name after (NULL: from the first). */
+enum jy_err store_app_list(struct store *s, const char *after,
+    struct app_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec) JY_CHECK;
+
 /* ---- KEKs ---- */
 
 enum jy_err store_kek_get(struct store *s, const char *label,
@@ -160,7 +198,7 @@ enum jy_err store_kek_get(struct store *s, const char *label,
 enum jy_err store_kek_add(
     struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
-/* JY_EINUSE when a peer or a device names it; the detail says which. */
+/* JY_EINUSE when a peer, device or application names it; see the detail. */
 enum jy_err store_kek_delete(
     struct store *s, const char *label, struct errctx *ec) JY_CHECK;
 
@@ -198,6 +236,9 @@ enum jy_err store_peer_by_fingerprint(struct store *s,
     struct errctx *ec) JY_CHECK;
 enum jy_err store_peer_by_san(struct store *s, const char *san,
     struct peer_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err store_peer_by_authorization(struct store *s,
+    const uint8_t hash[STORE_HASH_LEN], struct peer_row *row,
+    struct errctx *ec) JY_CHECK;
 enum jy_err store_peer_by_as_id(struct store *s, const char *as_id,
     struct peer_row *row, struct errctx *ec) JY_CHECK;
 

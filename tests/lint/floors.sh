@@ -14,10 +14,12 @@ src/conf/:     src/base/ src/conf/
 hsm/:          src/base/ hsm/
 proto/:        src/base/ proto/
 src/store/:    src/base/ src/lorawan/ src/store/
+src/bi/:       src/base/ proto/ src/bi/
 src/join/:     src/base/ src/lorawan/ hsm/ src/store/ src/join/
 src/worker/:   src/base/ src/lorawan/ src/conf/ hsm/ proto/ src/store/ src/join/ src/worker/
-src/front/:    src/base/ src/conf/ proto/ src/front/ src/worker/status.h
+src/front/:    src/base/ src/conf/ proto/ src/bi/ src/front/ src/worker/status.h
 tools/:        src/base/ src/lorawan/ proto/ src/store/rows.h tools/
+tools/ctl:     src/base/ src/lorawan/ proto/ src/store/rows.h src/bi/ tools/
 tools/bench:   src/base/ src/lorawan/ src/conf/ hsm/ proto/ src/store/ src/join/ tools/
 '
 
@@ -28,10 +30,10 @@ p11-kit/:     hsm/
 lmdb.h:       src/store/lmdb
 event2/:      src/front/
 event.h:      src/front/
-openssl/:     src/front/tls. tools/client_link. tools/seal. tools/sim
-protobuf-c/:  proto/ src/worker/ src/front/ tools/
-.pb-c.h:      proto/ src/worker/ src/front/ tools/
-jansson.h:
+openssl/:     src/front/tls tools/client_link. tools/seal. tools/sim
+protobuf-c/:  proto/ src/worker/ src/front/ src/bi/ tools/
+.pb-c.h:      proto/ src/worker/ src/front/ src/bi/ tools/
+jansson.h:    src/bi/ tools/client_bi.
 '
 
 # Folders of system headers; any other <folder/header.h> needs a door.

@@ -30,9 +30,9 @@ util_device(unsigned n)
 	struct device_row row = {
 		.id = util_device_id(n),
 		.mac_version = LW_VERSION_1_0_3,
-		.net_id_count = 2,
-		.net_ids = { 0x000013, NET_ID_MAX },
-		.as_id = "as.example.com",
+		.activation.net_id_count = 2,
+		.activation.net_ids = { 0x000013, NET_ID_MAX },
+		.activation.as_id = "as.example.com",
 		.app = "meters",
 		.v10_root_is_app_key = true,
 		.nwk_key = { .generation = 1, .role = 1 },

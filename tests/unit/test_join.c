@@ -391,7 +391,8 @@ for_as(enum lw_version version)
 {
 	struct device_row row = { .mac_version = version };
 
-	(void)snprintf(row.as_id, sizeof(row.as_id), "as.as");
+	(void)snprintf(
+	    row.activation.as_id, sizeof(row.activation.as_id), "as.as");
 	return row;
 }
 
@@ -578,8 +579,8 @@ test_refused_access(void **state)
 	run(&j);
 	check_refused(&j, &d, JY_EACCESS, JOIN_STEP_access);
 
-	as.net_id_count = 1;
-	as.net_ids[0] = OTHER_NET_ID; /* not the device's */
+	as.activation.net_id_count = 1;
+	as.activation.net_ids[0] = OTHER_NET_ID; /* not the device's */
 	d = add_device(&roots, &as);
 	sim = make_sim_join(&d, 1, false);
 	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
@@ -648,7 +649,7 @@ test_refused_kek(void **state)
 	check_refused(&j, &d, JY_EKEK, JOIN_STEP_policy);
 	/* The AppSKey must be in the answer, and nobody can open it. */
 	t.env.app_s_key = APP_S_KEY_YES;
-	as.as_id[0] = '\0';
+	as.activation.as_id[0] = '\0';
 	d = add_device(&roots, &as);
 	sim = make_sim_join(&d, 1, false);
 	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_3);
@@ -970,14 +971,15 @@ test_app_s_key_modes(void **state)
 	assert_int_equal(j.err, JY_OK);
 	assert_int_equal(j.out.keys.app_s_key.len, 0);
 	/* auto, and no AS named: the join goes on without. */
-	as.as_id[0] = '\0';
+	as.activation.as_id[0] = '\0';
 	d = add_device(&roots, &as);
 	sim = make_sim_join(&d, 1, false);
 	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
 	assert_int_equal(j.err, JY_OK);
 	assert_int_equal(j.out.keys.app_s_key.len, 0);
 	/* The device names a KEK of its own. */
-	(void)snprintf(as.as_kek, sizeof(as.as_kek), "as-kek");
+	(void)snprintf(
+	    as.activation.as_kek, sizeof(as.activation.as_kek), "as-kek");
 	d = add_device(&roots, &as);
 	sim = make_sim_join(&d, 1, false);
 	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
@@ -1197,7 +1199,8 @@ test_device_set_refused(void **state)
 
 	(void)state;
 	changed = d;
-	(void)snprintf(changed.ns_kek, sizeof(changed.ns_kek), "none");
+	(void)snprintf(changed.activation.ns_kek,
+	    sizeof(changed.activation.ns_kek), "none");
 	assert_int_equal(
 	    registry_device_set(&t.env, &changed, NULL, NULL, NULL), JY_EKEK);
 	changed = d;

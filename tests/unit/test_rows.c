@@ -63,7 +63,7 @@ test_device_layout(void **state)
 
 	(void)state;
 	row.revision = 0x0102;
-	(void)strcpy(row.as_id, "as1");
+	(void)strcpy(row.activation.as_id, "as1");
 	(void)strcpy(row.name, "n");
 	row.old_key_count = 1;
 	row.old_keys[0] = 0x4E0A0B0C0DU;
@@ -143,9 +143,11 @@ test_out_of_range(void **state)
 
 	(void)state;
 	SPOILED(device, util_device(1), 5, 7, "mac_version");
-	SPOILED(device, util_device(1), 6, STORE_NET_IDS_MAX + 1, "net_ids");
-	SPOILED(device, util_device(1), 13, STORE_AS_ID_MAX + 1, "as_id");
-	SPOILED(device, util_device(1), 14, 0, "as_id holds a NUL");
+	SPOILED(device, util_device(1), 6, STORE_NET_IDS_MAX + 1,
+	    "activation.net_ids");
+	SPOILED(device, util_device(1), 13, STORE_AS_ID_MAX + 1,
+	    "activation.as_id");
+	SPOILED(device, util_device(1), 14, 0, "activation.as_id holds a NUL");
 	SPOILED(nonce, nonces, 4, 2, "has_dev_nonce");
 	SPOILED(session, a_session(), 17, 7, "mac_version");
 	SPOILED(session, a_session(), 18, 2, "opt_neg");
@@ -165,9 +167,9 @@ test_check(void **state)
 	struct errctx ec = ERRCTX_INIT;
 
 	(void)state;
-	d.net_ids[1] = NET_ID_MAX + 1;
+	d.activation.net_ids[1] = NET_ID_MAX + 1;
 	assert_int_equal(row_check_device(&d, &ec), JY_EINVAL);
-	assert_non_null(strstr(ec.text, "net_ids"));
+	assert_non_null(strstr(ec.text, "activation.net_ids"));
 	d = util_device(1);
 	memset(d.name, 'x', sizeof(d.name));
 	assert_int_equal(row_check_device(&d, NULL), JY_EINVAL);

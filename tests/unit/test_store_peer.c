@@ -53,7 +53,7 @@ test_keks(void **state)
 	assert_string_equal(rows[0].label, "kek-c");
 
 	strcpy(peer.kek, "kek-b");
-	strcpy(device.as_kek, "kek-b");
+	strcpy(device.activation.as_kek, "kek-b");
 	assert_int_equal(store_peer_put(s, &peer, NULL), JY_OK);
 	assert_int_equal(store_device_put(s, &device, NULL), JY_OK);
 	ec = (struct errctx)ERRCTX_INIT;
