@@ -284,6 +284,19 @@ class Device:
         return self.oracle(dev_nonce=dev_nonce.to_bytes(2, "big"),
                            **members).request()
 
+    def rejoin(self, kind, count, session=None, **members):
+        """The judge's view of a rejoin of type kind from a session."""
+        inputs = dict(opt_neg=True, v10_root="nwk", nwk_key=self.nwk_key,
+                      app_key=self.app_key, join_eui=self.join_eui,
+                      dev_eui=self.dev_eui)
+        inputs.update(members)
+        return oracle.Rejoin(kind, count.to_bytes(2, "big"), session,
+                             **inputs)
+
+    def rejoin_phy(self, kind, count, session=None):
+        """The rejoin-request."""
+        return self.rejoin(kind, count, session).request()
+
     def members(self, dev_nonce, **changes):
         """The members of the call "join"."""
         members = dict(
