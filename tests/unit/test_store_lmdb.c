@@ -221,7 +221,7 @@ test_list_bounded(void **state)
 static void
 test_newer_schema(void **state)
 {
-	static const uint8_t newer[] = { 0, 0, 0, 2 };
+	static const uint8_t newer[] = { 0, 0, 0, 3 };
 	struct store_config config = util_config("lmdb", dir);
 
 	(void)state;
