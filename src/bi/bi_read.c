@@ -67,14 +67,14 @@ is_printable(const char *text)
 static const char *
 shown(const char *text, char out[SHOWN_MAX + 1])
 {
-	size_t i;
+	size_t len = strnlen(text, SHOWN_MAX);
 
-	for (i = 0; i < SHOWN_MAX && text[i] != '\0'; i++) {
+	for (size_t i = 0; i < len; i++) {
 		bool plain = text[i] >= ' ' && text[i] <= '~';
 
 		out[i] = (char)(plain ? text[i] : '?');
 	}
-	out[i] = '\0';
+	out[len] = '\0';
 	return out;
 }
 
@@ -188,28 +188,34 @@ octets(uint8_t *data, size_t len)
 
 /* ---- the header ---- */
 
-/* A part of the address of an answer: false, and ec says why. */
+/* What is wrong with a part of the address of an answer; NULL: nothing. */
+static const char *
+address_fault(const json_t *value, size_t max_len)
+{
+	if (value == NULL) {
+		return "missing";
+	}
+	if (!json_is_string(value)) {
+		return "not a string";
+	}
+	if (json_string_length(value) > max_len) {
+		return "too long";
+	}
+	return is_printable(json_string_value(value)) ? NULL
+						      : "not printable ASCII";
+}
+
 static bool
 read_address(struct reading *r, const char *name, char *out, size_t max_len)
 {
 	const json_t *value = json_object_get(r->msg, name);
-	const char *text = json_string_value(value);
-	const char *why = NULL;
+	const char *fault = address_fault(value, max_len);
 
-	if (value == NULL) {
-		why = "missing";
-	} else if (text == NULL) {
-		why = "not a string";
-	} else if (json_string_length(value) > max_len) {
-		why = "too long";
-	} else if (!is_printable(text)) {
-		why = "not printable ASCII";
-	}
-	if (why != NULL) {
-		(void)err_set(r->ec, JY_EINVAL, "%s is %s", name, why);
+	if (fault != NULL) {
+		(void)err_set(r->ec, JY_EINVAL, "%s is %s", name, fault);
 		return false;
 	}
-	memcpy(out, text, strlen(text) + 1);
+	memcpy(out, json_string_value(value), json_string_length(value) + 1);
 	return true;
 }
 
@@ -378,7 +384,7 @@ read_join(struct reading *r)
 {
 	struct bi_request *q = r->q;
 	Joinery__V1__JoinRequest *j = &q->join;
-	uint8_t dev_addr[4];
+	uint8_t dev_addr[4] = { 0 };
 	uint8_t dl_settings = 0;
 
 	read_euis(r);
@@ -393,7 +399,7 @@ read_join(struct reading *r)
 
 	j->has_net_id = true;
 	j->net_id = q->sender.net_id;
-	j->dev_addr = j->has_dev_addr ? be_value(dev_addr, 4) : 0;
+	j->dev_addr = be_value(dev_addr, sizeof(dev_addr));
 	j->dl_settings = dl_settings;
 	j->has_dev_eui = j->has_join_eui = true;
 	j->dev_eui = octets(q->dev_eui_be, sizeof(q->dev_eui_be));
