@@ -1570,6 +1570,7 @@ test_refusals(void **state)
 {
 	struct bi_request q;
 	struct errctx ec;
+	struct said s;
 	size_t len = 0;
 	char *text;
 
@@ -1595,6 +1596,12 @@ test_refusals(void **state)
 	assert_text(text, len,
 	    NS_HEADER("1.0", "HomeNSAns") RESULT("InvalidProtocolVersion",
 		"ProtocolVersion has to be 1.0 or 1.1") "}");
+	/* No call was made, so nothing can be the answer to it. */
+	said_init(&s);
+	say_join(&s);
+	assert_answer(&q, &s,
+	    NS_HEADER("1.0", "HomeNSAns")
+		RESULT("Other", "not possible at the moment") "}");
 	/* The caller may refuse what could be read. */
 	assert_call(3, "1.1", NULL, NULL, &q);
 	text = bi_write_refusal(&q, BI_RESULT_SENDER, "a1b2-7", &len);
