@@ -47,7 +47,7 @@ signals_take(void)
 
 /* ---- one event ---- */
 
-/* " LABEL VALUE" of a field, if it is there. */
+/* A field's value behind a label, if it is there. */
 static void
 put_field(FILE *out, const Joinery__V1__TraceEvent *e, const char *label,
     const char *name)
@@ -62,7 +62,7 @@ put_field(FILE *out, const Joinery__V1__TraceEvent *e, const char *label,
 		return;
 	}
 	text = value_text(f, value_at(&e->base, f, 0), true);
-	(void)fprintf(out, "  %s%s", label, label[0] != '\0' ? " " : "");
+	(void)fputs(label, out);
 	show_text(out, text);
 	free(text);
 }
@@ -84,7 +84,7 @@ put_result(FILE *out, const Joinery__V1__TraceEvent *e)
 		show_text(out, e->reason);
 		(void)fputs(")", out);
 	}
-	put_field(out, e, "at", "step");
+	put_field(out, e, "  at ", "step");
 }
 
 static void
@@ -123,14 +123,14 @@ put_event(FILE *out, const Joinery__V1__TraceEvent *e)
 	bool rejoin = e->has_join_type && e->join_type != 255;
 
 	put_field(out, e, "", "time_ms");
-	put_field(out, e, "", e->has_join_type ? "join_type" : "call");
+	put_field(out, e, "  ", e->has_join_type ? "join_type" : "call");
 	put_result(out, e);
-	put_field(out, e, "peer", "peer");
-	put_field(out, e, "net-id", "net_id");
-	put_field(out, e, rejoin ? "rj-count" : "dev-nonce", "counter");
-	put_field(out, e, "join-nonce", "join_nonce");
+	put_field(out, e, "  peer ", "peer");
+	put_field(out, e, "  net-id ", "net_id");
+	put_field(out, e, rejoin ? "  rj-count " : "  dev-nonce ", "counter");
+	put_field(out, e, "  join-nonce ", "join_nonce");
 	put_session(out, e);
-	put_field(out, e, "request", "request_id");
+	put_field(out, e, "  request ", "request_id");
 	put_times(out, e);
 	(void)fputc('\n', out);
 }
