@@ -186,7 +186,7 @@ test_lines_until_signal(void **state)
 		    "  2.034 ms: access 12 us, mic 13 us\n"
 		    "2023-11-14 22:13:20.123Z  rejoin 1"
 		    "  RJ_COUNT_REPLAYED (RJcount1 3 is not above 3)"
-		    "  at nonces  peer ns1  rj-count 3  request r-9\n",
+		    "  at nonces  peer ns1  rj-count 3  request r-9\n");
 		assert_non_null(
 		    strstr(run.err, "following 0011223344556677; ^C"));
 		assert_non_null(strstr(run.err, "4 events so far found no"));
