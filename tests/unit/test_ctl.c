@@ -92,13 +92,28 @@ json_at(const json_t *j, const char *a, const char *b)
 
 /* ---- grammar ---- */
 
+struct usage_case {
+	const char *arguments;
+	const char *says;
+};
+
+static void
+assert_usage_errors(const struct usage_case *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fake_ctl(&run, answer_nobody, NULL, cases[i].arguments);
+		if (run.status != 2 || strstr(run.err, cases[i].says) == NULL) {
+			fail_msg("%s: %d %s", cases[i].arguments, run.status,
+			    run.err);
+		}
+		assert_string_equal(run.out, "");
+	}
+}
+
 static void
 test_usage_errors(void **state)
 {
-	static const struct {
-		const char *arguments;
-		const char *says;
-	} cases[] = {
+	static const struct usage_case cases[] = {
 		{ "", "no verb" },
 		{ "device lst", "did you mean \"device list\"" },
 		{ "stauts", "did you mean \"status\"" },
@@ -141,6 +156,18 @@ test_usage_errors(void **state)
 		  "01234567890123456789012345678901234567890123456789"
 		  "0123456789012345",
 		    "--name is longer than 64 octets" },
+		{ "session get 0011", "session key ID is 32 hexadecimal" },
+		{ "token init --create", "--create and --so-pin-source" },
+	};
+
+	(void)state;
+	assert_usage_errors(cases, ARRAY_LEN(cases));
+}
+
+static void
+test_usage_errors_of_backends(void **state)
+{
+	static const struct usage_case cases[] = {
 		{ "device set " ID " --ns-id x", "--ns-id is 16 hexadecimal" },
 		{ "app set a --as-id b --as-id c", "an application has one" },
 		{ "app set a --ns-id 0000000000000001 "
@@ -184,19 +211,10 @@ test_usage_errors(void **state)
 		{ "join-eui zone --target a --port 65536",
 		    "--port is a number" },
 		{ "join-eui zone --target a --ttl -1", "--ttl is a number" },
-		{ "session get 0011", "session key ID is 32 hexadecimal" },
-		{ "token init --create", "--create and --so-pin-source" },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		fake_ctl(&run, answer_nobody, NULL, cases[i].arguments);
-		if (run.status != 2 || strstr(run.err, cases[i].says) == NULL) {
-			fail_msg("%s: %d %s", cases[i].arguments, run.status,
-			    run.err);
-		}
-		assert_string_equal(run.out, "");
-	}
+	assert_usage_errors(cases, ARRAY_LEN(cases));
 }
 
 static void
@@ -467,6 +485,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usage_errors),
+		cmocka_unit_test(test_usage_errors_of_backends),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_options_anywhere),
 		cmocka_unit_test(test_error_answers),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* joineryctl trace: a line for each event, until a signal or enough. */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -139,6 +140,17 @@ two_then_signal(size_t i, Joinery__V1__Response *r)
 	return false;
 }
 
+/* Later than the time-out for answers. */
+static bool
+one_late(size_t i, Joinery__V1__Response *r)
+{
+	if (i == 0) {
+		(void)poll(NULL, 0, 1500);
+		response_event(r, 0);
+	}
+	return i == 0;
+}
+
 static bool
 three(size_t i, Joinery__V1__Response *r)
 {
@@ -176,8 +188,7 @@ test_lines_until_signal(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		signal_number = signals[i];
 		fake_follow(two_then_signal);
-		/* The time-out is for the first answer alone. */
-		fake_ctl(&run, answer_begun, NULL, TRACE " --timeout 5000");
+		fake_ctl(&run, answer_begun, NULL, TRACE);
 		assert_int_equal(run.status, 0);
 		assert_string_equal(run.out,
 		    "2023-11-14 22:13:20.123Z  join  done  peer ns1"
@@ -242,6 +253,17 @@ test_stream_ends_badly(void **state)
 	json_decref(j);
 }
 
+/* The time-out is for the first answer alone. */
+static void
+test_no_time_out(void **state)
+{
+	(void)state;
+	fake_follow(one_late);
+	fake_ctl(&run, answer_begun, NULL, TRACE " --timeout 1000 --count 1");
+	assert_int_equal(run.status, 0);
+	assert_non_null(strstr(run.out, "dev-nonce 17"));
+}
+
 static int
 answer_refused(const Joinery__V1__Request *q, Joinery__V1__Response *r)
 {
@@ -272,6 +294,7 @@ main(void)
 		cmocka_unit_test(test_lines_until_signal),
 		cmocka_unit_test(test_count_and_json),
 		cmocka_unit_test(test_stream_ends_badly),
+		cmocka_unit_test(test_no_time_out),
 		cmocka_unit_test(test_refused),
 	};
 
