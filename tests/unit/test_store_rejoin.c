@@ -52,7 +52,7 @@ commit(struct store *s, enum lw_join_type type, uint16_t counter, uint32_t live,
 	struct join_commit c = util_join(&view, counter, 1000);
 	struct join_commit *batch[1] = { &c };
 
-	c.session.join_type = type;
+	c.session.join_type = (uint8_t)type;
 	c.session.opt_neg = true;
 	c.session.mac_version = LW_VERSION_1_1_0;
 	c.live = live;
