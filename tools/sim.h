@@ -20,6 +20,7 @@ enum sim_status {
 
 /* Each prints what went wrong on standard error. */
 enum sim_status sim_join_run(const struct sim_options *o, FILE *out);
+enum sim_status sim_rejoin_run(const struct sim_options *o, FILE *out);
 enum sim_status sim_keys_run(const struct sim_options *o, FILE *out);
 enum sim_status sim_vectors_run(const struct sim_options *o, FILE *out);
 

@@ -162,6 +162,33 @@ read_choice(
 	return JY_OK;
 }
 
+/* "0,1,2": digits with commas between them. */
+static enum jy_err
+read_types(
+    void *field, const struct option_def *def, char *arg, struct errctx *ec)
+{
+	struct sim_types *out = field;
+	size_t len = strlen(arg);
+
+	out->count = 0;
+	for (size_t i = 0; i < len; i++) {
+		bool digit = i % 2 == 0;
+
+		if ((digit ? arg[i] < '0' || arg[i] > '2' : arg[i] != ',') ||
+		    out->count == SIM_TYPES_MAX) {
+			out->count = 0;
+			break;
+		}
+		if (digit) {
+			out->items[out->count++] = (uint8_t)(arg[i] - '0');
+		}
+	}
+	return out->count > 0 && len % 2 == 1
+	    ? JY_OK
+	    : refuse(
+		  def, "0, 1, 2 or several of them, as in 0,1 are wanted", ec);
+}
+
 static enum jy_err
 read_v10_root(
     void *field, const struct option_def *def, char *arg, struct errctx *ec)
@@ -249,6 +276,7 @@ read_kek(
 }
 
 #define J SIM_COMMAND_JOIN
+#define R SIM_COMMAND_REJOIN
 #define K SIM_COMMAND_KEYS
 #define V SIM_COMMAND_VECTORS
 #define OPT(name, arg, read, field, max, commands, help) \
@@ -261,6 +289,7 @@ static const struct option_def option_defs[] = {
 
 #undef OPT
 #undef J
+#undef R
 #undef K
 #undef V
 
@@ -359,8 +388,18 @@ check_all(
 		return JY_OK;
 	}
 	err = check_connection(o, ec);
-	if (err == JY_OK && command == SIM_COMMAND_JOIN) {
+	if (err == JY_OK &&
+	    (command == SIM_COMMAND_JOIN || command == SIM_COMMAND_REJOIN)) {
 		err = check_join(o, ec);
+	}
+	if (err == JY_OK && command == SIM_COMMAND_REJOIN &&
+	    (o->types.count == 0) != o->repeat_last) {
+		err = err_set(ec, JY_EINVAL, "give --type or --repeat-last");
+	}
+	if (err == JY_OK && command == SIM_COMMAND_JOIN && o->repeat_last &&
+	    o->types.count > 0) {
+		err = err_set(ec, JY_EINVAL,
+		    "--repeat-last and --then-rejoin exclude each other");
 	}
 	if (err == JY_OK && command == SIM_COMMAND_KEYS && !o->session.set) {
 		err = err_set(ec, JY_EINVAL, "--session is wanted");

@@ -17,7 +17,8 @@
 enum sim_command {
 	SIM_COMMAND_JOIN = 1,
 	SIM_COMMAND_KEYS = 2,
-	SIM_COMMAND_VECTORS = 4
+	SIM_COMMAND_VECTORS = 4,
+	SIM_COMMAND_REJOIN = 8
 };
 
 struct sim_number {
@@ -56,6 +57,14 @@ struct sim_keks {
 	size_t count;
 };
 
+#define SIM_TYPES_MAX 16
+
+/* Types of rejoin-request, in the order in which they are sent. */
+struct sim_types {
+	uint8_t items[SIM_TYPES_MAX];
+	size_t count;
+};
+
 /* What the command line said; texts point into argv. */
 struct sim_options {
 	const char *socket, *tcp, *ca, *cert, *key;
@@ -68,6 +77,9 @@ struct sim_options {
 	bool v10_is_app;
 	struct sim_number dev_nonce;
 	const char *state, *devices;
+	struct sim_types types;
+	struct sim_number rj_count;
+	bool no_switch;
 
 	struct sim_number net_id, dev_addr, dl_settings, rx_delay;
 	enum sim_choice opt_neg;
