@@ -167,6 +167,8 @@ sim_attempt_send(struct sim_attempt *a, const struct sim_options *o,
 	const struct sim_accept *f = &a->join.accept;
 	Joinery__V1__JoinRequest join = JOINERY__V1__JOIN_REQUEST__INIT;
 	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__Sender sender = JOINERY__V1__SENDER__INIT;
+	struct eui64 ns_id = o->ns_id.eui;
 	bool rejoin = sim_attempt_is_rejoin(a);
 
 	join.has_phy_payload = true;
@@ -185,8 +187,11 @@ sim_attempt_send(struct sim_attempt *a, const struct sim_options *o,
 	join.has_cf_list = f->has_cf_list;
 	join.cf_list.data = a->join.accept.cf_list;
 	join.cf_list.len = f->has_cf_list ? SIM_CF_LIST_LEN : 0;
-	/* Not all rejoin-requests name the JoinEUI. */
-	join.has_join_eui = rejoin;
+	/* Not all rejoin-requests name the JoinEUI; Backend Interfaces does. */
+	join.has_dev_eui = o->bi != NULL;
+	join.dev_eui.data = a->join.dev_eui.be;
+	join.dev_eui.len = sizeof(a->join.dev_eui.be);
+	join.has_join_eui = rejoin || o->bi != NULL;
 	join.join_eui.data = a->join.join_eui.be;
 	join.join_eui.len = sizeof(a->join.join_eui.be);
 	request.has_id = true;
@@ -198,7 +203,12 @@ sim_attempt_send(struct sim_attempt *a, const struct sim_options *o,
 	} else {
 		request.join = &join;
 	}
-	(void)o;
+	sender.has_net_id = true;
+	sender.net_id = f->net_id;
+	sender.has_ns_id = true;
+	sender.ns_id.data = ns_id.be;
+	sender.ns_id.len = sizeof(ns_id.be);
+	request.sender = o->ns_id.set ? &sender : NULL;
 	a->sent_us = sys_mono_us();
 	return client_send(ns, &request, ec);
 }

@@ -163,15 +163,6 @@ check_fleet(const struct run *run, struct errctx *ec)
 	return JY_OK;
 }
 
-static enum sim_format
-format_of(const struct sim_options *o)
-{
-	if (o->quiet) {
-		return SIM_QUIET;
-	}
-	return o->json ? SIM_JSON : SIM_HUMAN;
-}
-
 static void
 set_rj_counts(struct run *run)
 {
@@ -197,7 +188,7 @@ run_init(struct run *run, const struct sim_options *o, bool join, FILE *out,
 	for (size_t i = 0; i < run->slot_count; i++) {
 		slot_release(run, &run->slots[i]);
 	}
-	sim_report_init(&run->report, out, format_of(o));
+	sim_report_init(&run->report, out, sim_format_of(o));
 	err = sim_crypto_new(&run->crypto, ec);
 	if (err == JY_OK) {
 		err = o->devices != NULL
@@ -284,30 +275,19 @@ send_next(struct run *run, struct errctx *ec)
 static enum sim_status
 handle_expected(struct run *run, const Joinery__V1__Response *response)
 {
-	const char *wanted = errcode_name(run->o->expect);
+	Joinery__V1__ErrorCode expect = client_code(run->ns, run->o->expect);
+	const char *wanted = errcode_name(expect);
 	char text[256] = "accepted";
 	bool ok = response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR;
 
 	if (ok) {
 		(void)sim_refusal(response, text, sizeof(text));
-		ok = response->error->code == run->o->expect;
+		ok = response->error->code == expect;
 	}
 	return sim_report_check(&run->report, ok, "refusal", "%s%s%s", text,
 		   ok ? "" : ", but expected is ", ok ? "" : wanted)
 	    ? SIM_OK
 	    : SIM_FAILED;
-}
-
-static enum sim_status
-handle_refusal(struct run *run, const Joinery__V1__Response *response)
-{
-	char text[256];
-	bool refused =
-	    response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR;
-
-	(void)sim_report_check(&run->report, false, "answer", "%s",
-	    sim_refusal(response, text, sizeof(text)));
-	return refused ? SIM_REFUSED : SIM_FAILED;
 }
 
 /* Octets as they came; the first of too many. */
@@ -334,47 +314,6 @@ handle_join(struct run *run, struct sim_attempt *a,
 
 /* ---- keys by session key ID ---- */
 
-/* Ask for the keys of a device's session, as NS and, if we can, as AS. */
-static enum jy_err
-fetch(struct run *run, struct sim_device *d, enum sim_status *status,
-    struct errctx *ec)
-{
-	Joinery__V1__Response *response;
-	enum jy_err err;
-
-	err = sim_fetch_network_keys(
-	    run->ns, d->latest.id, &d->dev_eui, &response, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	sim_report_title(&run->report, "network keys by session key ID");
-	if (response->result_case !=
-	    JOINERY__V1__RESPONSE__RESULT_NETWORK_KEYS) {
-		*status = handle_refusal(run, response);
-	} else if (!sim_verify_network_keys(
-		       &run->verifier, d, response->network_keys)) {
-		*status = SIM_FAILED;
-	}
-	client_free(response);
-	if (run->as == NULL) {
-		return JY_OK;
-	}
-	err = sim_fetch_app_s_key(
-	    run->as, d->latest.id, &d->dev_eui, &response, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	sim_report_title(&run->report, "AppSKey by session key ID");
-	if (response->result_case != JOINERY__V1__RESPONSE__RESULT_APP_S_KEY) {
-		*status = handle_refusal(run, response);
-	} else if (!sim_verify_app_s_key(
-		       &run->verifier, d, response->app_s_key)) {
-		*status = SIM_FAILED;
-	}
-	client_free(response);
-	return JY_OK;
-}
-
 /*
  * After a run of many joins, fetch the keys of each device's last session;
  * a single join did so in its own block.
@@ -382,6 +321,10 @@ fetch(struct run *run, struct sim_device *d, enum sim_status *status,
 static enum jy_err
 fetch_all(struct run *run, struct errctx *ec)
 {
+	/* Nothing that could be asked for. */
+	if (run->o->bi != NULL && run->as == NULL) {
+		return JY_OK;
+	}
 	for (size_t i = 0; i < run->fleet.count; i++) {
 		struct sim_device *d = &run->fleet.devices[i];
 		enum sim_status status = SIM_OK;
@@ -394,7 +337,8 @@ fetch_all(struct run *run, struct errctx *ec)
 		sim_report_begin(&run->report);
 		sim_report_fact(
 		    &run->report, "dev_eui", "%s", eui64_str(&d->dev_eui, eui));
-		err = fetch(run, d, &status, ec);
+		err = sim_fetch_session(
+		    run->o, run->ns, run->as, &run->verifier, d, &status, ec);
 		if (err != JY_OK) {
 			return err;
 		}
@@ -416,7 +360,7 @@ handle_answer(struct run *run, struct sim_attempt *a,
 		return handle_expected(run, response);
 	}
 	if (response->result_case != JOINERY__V1__RESPONSE__RESULT_JOIN) {
-		return handle_refusal(run, response);
+		return sim_refused(&run->report, response);
 	}
 	return handle_join(run, a, response->join);
 }
@@ -495,7 +439,8 @@ receive_next(struct run *run, struct errctx *ec)
 	status = handle_answer(run, a, response);
 	client_free(response);
 	if (a->accepted && run->count == 1 && !run->o->no_fetch) {
-		err = fetch(run, a->device, &status, ec);
+		err = sim_fetch_session(run->o, run->ns, run->as,
+		    &run->verifier, a->device, &status, ec);
 	}
 	attempt_end(run, a, status);
 	return err == JY_OK ? turn_go_on(run, a, status, ec) : err;

@@ -18,7 +18,8 @@ enum sim_command {
 	SIM_COMMAND_JOIN = 1,
 	SIM_COMMAND_KEYS = 2,
 	SIM_COMMAND_VECTORS = 4,
-	SIM_COMMAND_REJOIN = 8
+	SIM_COMMAND_REJOIN = 8,
+	SIM_COMMAND_HOME = 16
 };
 
 struct sim_number {
@@ -69,6 +70,10 @@ struct sim_types {
 struct sim_options {
 	const char *socket, *tcp, *ca, *cert, *key;
 	const char *as_tcp, *as_cert, *as_key;
+	const char *bi, *http_header, *as_http_header, *as_id;
+	bool bi_1_1;
+	struct secret *authorization, *as_authorization; /* texts, with NUL */
+	struct sim_opt_eui ns_id;
 	struct sim_number timeout_ms;
 
 	struct sim_opt_eui join_eui, dev_eui;
@@ -108,6 +113,9 @@ struct sim_options {
 enum jy_err sim_options_read(enum sim_command command, int argc, char **argv,
     struct sim_options *out, struct errctx *ec) JY_CHECK;
 void sim_options_fini(struct sim_options *o);
+
+/* Whether there is an Application Server that can ask. */
+bool sim_options_as(const struct sim_options *o);
 
 /* The value, or def when the option was not given. */
 uint64_t sim_options_number(const struct sim_number *n, uint64_t def);
