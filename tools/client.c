@@ -40,6 +40,12 @@ framed_close(struct client *c)
 	free(c);
 }
 
+static void
+framed_set_timeout(struct client *c, unsigned timeout_ms)
+{
+	framed_of(c)->timeout_ms = timeout_ms;
+}
+
 static Joinery__V1__ErrorCode
 framed_code(const struct client *c, Joinery__V1__ErrorCode code)
 {
@@ -199,6 +205,7 @@ client_open(
 		.send = framed_send,
 		.flush = framed_flush,
 		.receive = framed_receive,
+		.set_timeout = framed_set_timeout,
 		.code = framed_code,
 		.close = framed_close,
 	};
@@ -225,6 +232,12 @@ client_close(struct client *c)
 	if (c != NULL) {
 		c->ops->close(c);
 	}
+}
+
+void
+client_set_timeout(struct client *c, unsigned timeout_ms)
+{
+	c->ops->set_timeout(c, timeout_ms);
 }
 
 enum jy_err

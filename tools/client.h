@@ -16,12 +16,15 @@
 #ifndef JY_TOOLS_CLIENT_H
 #define JY_TOOLS_CLIENT_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "proto/joinery.pb-c.h"
 #include "src/base/err.h"
 
 struct client;
+
+#define CLIENT_FOREVER UINT_MAX /* a time-out that never comes */
 
 struct client_config {
 	const char *socket; /* path; or NULL, and then: */
@@ -63,6 +66,9 @@ enum jy_err client_open_bi(const struct client_config *config,
     struct client **out, struct errctx *ec) JY_CHECK;
 
 void client_close(struct client *c);
+
+/* Another time-out for the answers from now on. */
+void client_set_timeout(struct client *c, unsigned timeout_ms);
 
 /*
  * What becomes of an error code on its way here: Backend Interfaces has fewer,

@@ -116,6 +116,12 @@ bi_flush(struct client *c, struct errctx *ec)
 }
 
 static void
+bi_set_timeout(struct client *c, unsigned timeout_ms)
+{
+	http_set_timeout(bi_of(c)->http, timeout_ms);
+}
+
+static void
 bi_close(struct client *c)
 {
 	struct bi *bi = bi_of(c);
@@ -133,6 +139,7 @@ client_open_bi(
 		.send = bi_send,
 		.flush = bi_flush,
 		.receive = bi_receive,
+		.set_timeout = bi_set_timeout,
 		.code = bi_code,
 		.close = bi_close,
 	};

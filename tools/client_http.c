@@ -191,6 +191,12 @@ http_close(struct http_pool *p)
 	free(p);
 }
 
+void
+http_set_timeout(struct http_pool *p, unsigned timeout_ms)
+{
+	p->config.timeout_ms = timeout_ms;
+}
+
 size_t
 http_connections(const struct http_pool *p)
 {
@@ -512,7 +518,8 @@ wait_any(struct http_pool *p, uint64_t deadline_us, struct conn **out,
 		}
 	}
 	do {
-		n = poll(p->polls, p->count, (int)left_ms);
+		n = poll(p->polls, p->count,
+		    deadline_us == UINT64_MAX ? -1 : (int)left_ms);
 	} while (n < 0 && errno == EINTR);
 	for (size_t i = 0; n > 0 && i < p->count; i++) {
 		size_t k = (p->next + i) % p->count;

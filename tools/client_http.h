@@ -31,6 +31,9 @@ enum jy_err http_open(const struct client_config *config,
     struct http_pool **out, struct errctx *ec) JY_CHECK;
 void http_close(struct http_pool *p);
 
+/* Another time-out for connections and answers from now on. */
+void http_set_timeout(struct http_pool *p, unsigned timeout_ms);
+
 /* How many connections there may be. */
 size_t http_connections(const struct http_pool *p);
 

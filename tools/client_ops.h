@@ -11,6 +11,7 @@ struct client_ops {
 	enum jy_err (*flush)(struct client *c, struct errctx *ec);
 	enum jy_err (*receive)(
 	    struct client *c, Joinery__V1__Response **out, struct errctx *ec);
+	void (*set_timeout)(struct client *c, unsigned timeout_ms);
 	Joinery__V1__ErrorCode (*code)(
 	    const struct client *c, Joinery__V1__ErrorCode code);
 	void (*close)(struct client *c);
