@@ -466,7 +466,7 @@ read_answer(struct conn *c, uint64_t deadline_us, struct http_answer *out,
 {
 	enum jy_err err = JY_OK;
 	char *end = NULL;
-	struct head h;
+	struct head h = { 0 };
 
 	while (err == JY_OK && end == NULL) {
 		err = fill(c, deadline_us, ec);
