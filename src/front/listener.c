@@ -19,7 +19,7 @@
 #include "src/base/log.h"
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
-#include "src/front/conn.h"
+#include "src/front/accept.h"
 #include "src/front/server.h"
 
 #define LISTENER_MAGIC 0x6c697374U
@@ -47,7 +47,7 @@ on_unix(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *addr,
 	(void)addr;
 	(void)addr_len;
 	jy_assert(l->magic == LISTENER_MAGIC);
-	conn_accept_unix(l->server, fd);
+	accept_unix(l->server, fd);
 }
 
 static void
@@ -76,7 +76,7 @@ on_tcp(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *addr,
 		port = ntohs(in6.sin6_port);
 	}
 	(void)snprintf(from, sizeof(from), "[%s]:%u", host, port);
-	conn_accept_tls(l->server, fd, from);
+	accept_tls(l->server, fd, from);
 }
 
 /* Mostly EMFILE: accepting again at once would spin. */

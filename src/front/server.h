@@ -19,6 +19,7 @@ struct partings;
 struct pending;
 struct supervisor;
 struct tls;
+struct traces;
 
 struct front_stats {
 #define X(name, meaning) uint64_t name;
@@ -34,6 +35,7 @@ struct server {
 	struct conns *conns;
 	struct partings *partings;
 	struct supervisor *supervisor;
+	struct traces *traces;
 	struct tls *tls; /* NULL: not listening with TLS */
 	struct front_stats stats;
 	uint64_t started_us;
