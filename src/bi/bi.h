@@ -69,7 +69,7 @@ struct bi_request {
 	uint8_t dev_eui_be[8];
 	uint8_t join_eui_be[8];
 	uint8_t ns_id_be[8];
-	uint8_t session_key_id[64];
+	uint8_t session_key_id[16];
 };
 
 /*

@@ -14,7 +14,7 @@ src/conf/:     src/base/ src/conf/
 hsm/:          src/base/ hsm/
 proto/:        src/base/ proto/
 src/store/:    src/base/ src/lorawan/ src/store/
-src/bi/:       src/base/ proto/ src/bi/
+src/bi/:       src/base/ src/lorawan/ proto/ src/bi/
 src/join/:     src/base/ src/lorawan/ hsm/ src/store/ src/join/
 src/worker/:   src/base/ src/lorawan/ src/conf/ hsm/ proto/ src/store/ src/join/ src/worker/
 src/front/:    src/base/ src/conf/ proto/ src/bi/ src/front/ src/worker/status.h
