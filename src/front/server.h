@@ -15,8 +15,10 @@
 struct conf;
 struct conns;
 struct event_base;
+struct http;
 struct partings;
 struct pending;
+struct post;
 struct supervisor;
 struct tls;
 struct traces;
@@ -36,7 +38,9 @@ struct server {
 	struct partings *partings;
 	struct supervisor *supervisor;
 	struct traces *traces;
-	struct tls *tls; /* NULL: not listening with TLS */
+	struct http *http; /* NULL: not listening for HTTP */
+	struct post *post; /* NULL as well then */
+	struct tls *tls;   /* NULL: not listening with TLS */
 	struct front_stats stats;
 	uint64_t started_us;
 	uint64_t stop_us; /* when stopping began; 0: it has not */

@@ -19,7 +19,7 @@ struct trace {
 	struct conn *conn; /* NULL: free */
 	struct asked asked;
 	uint8_t dev_eui[TRACE_DEV_EUI_LEN];
-	uint64_t dropped; /* since the last event that found room */
+	uint64_t dropped; /* so far */
 };
 
 struct traces {
@@ -63,7 +63,6 @@ trace_send(struct trace *trace, Joinery__V1__TraceEvent *event)
 	answer.event = event;
 	answer.has_dropped = trace->dropped > 0;
 	answer.dropped = trace->dropped;
-	trace->dropped = 0;
 	respond(&trace->asked, &response, "");
 }
 
