@@ -264,6 +264,15 @@ enum jy_err hsm_derive_wrapped(struct hsm_session *s, struct hsm_key *root,
     struct errctx *ec) JY_CHECK;
 
 /*
+ * Derive E(root, block) as a session object of template HSM_MAC, hsm_mic under
+ * it and destroy it: for a key that is used once and would only push others
+ * out of the cache.
+ */
+enum jy_err hsm_derive_mic(struct hsm_session *s, struct hsm_key *root,
+    const uint8_t block[16], const uint8_t *data, size_t len,
+    uint8_t mic[HSM_MIC_LEN], struct errctx *ec) JY_CHECK;
+
+/*
  * Derive E(root, block) and read it: the one way a key leaves in clear, for
  * peers whose row names it.  The caller wipes out.
  */

@@ -366,7 +366,7 @@ struct hsm {
 
 	bool policy[HSM_POLICY_COUNT];
 	unsigned quirks[2]; /* of session objects, of token objects */
-	struct template parcel, clear;
+	struct template parcel, clear, mac;
 
 	pthread_mutex_t lane;
 	CK_SESSION_HANDLE anchor;

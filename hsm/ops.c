@@ -127,6 +127,7 @@ struct op {
 	const uint8_t *in;
 	size_t in_len;
 	uint8_t *out;
+	const uint8_t *block; /* of a derived key that works on in, or NULL */
 };
 
 static CK_OBJECT_HANDLE
@@ -318,6 +319,43 @@ hsm_derive_clear(struct hsm_session *s, struct hsm_key *root,
 		.in = block,
 		.in_len = 16,
 		.out = out };
+
+	return run(s, &op, ec);
+}
+
+static CK_RV
+run_derive_mic(struct hsm_session *s, const struct op *op)
+{
+	struct secret_block mac AUTO_WIPE = { { 0 } };
+	struct hsm *hsm = s->hsm;
+	CK_OBJECT_HANDLE key;
+	CK_RV rv;
+
+	rv = op_derive(
+	    hsm, s->handle, handle_of(op->key), op->block, &hsm->mac, &key);
+	if (rv != CKR_OK) {
+		return rv;
+	}
+	rv = op_cmac(hsm, s->handle, key, op->in, op->in_len, &mac);
+	discard(s, key);
+	if (rv == CKR_OK) {
+		memcpy(op->out, mac.b, HSM_MIC_LEN);
+	}
+	return rv;
+}
+
+enum jy_err
+hsm_derive_mic(struct hsm_session *s, struct hsm_key *root,
+    const uint8_t block[16], const uint8_t *data, size_t len,
+    uint8_t mic[HSM_MIC_LEN], struct errctx *ec)
+{
+	const struct op op = { .run = run_derive_mic,
+		.what = "derive and CMAC",
+		.key = root,
+		.in = data,
+		.in_len = len,
+		.out = mic,
+		.block = block };
 
 	return run(s, &op, ec);
 }

@@ -96,9 +96,13 @@ build_hot_templates(struct hsm *hsm)
 	const struct template_spec clear = {
 		.row = TEMPLATE_CLEAR, .origin = ORIGIN_DERIVE, .len = 16
 	};
+	const struct template_spec mac = {
+		.row = HSM_MAC, .origin = ORIGIN_DERIVE, .len = 16
+	};
 
 	template_build(&hsm->parcel, hsm, &parcel);
 	template_build(&hsm->clear, hsm, &clear);
+	template_build(&hsm->mac, hsm, &mac);
 }
 
 static enum jy_err

@@ -84,6 +84,7 @@ struct sim_options {
 
 	struct sim_octets session;
 	struct sim_number seed;
+	bool rejoins;
 	bool show_keys, json, quiet;
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * LoRaWAN L2 1.0.4, clause 6.2, and 1.1, clauses 6.1.1 and 6.2, from the
- * device's side.  A join-request and a rejoin differ in their JoinReqType, in
- * the frame and in the key of the join-accept; only the first is built here.
+ * device's side.  A join-request and a rejoin-request differ in the frame and
+ * in its key, in the key of the join-accept and in JoinReqType; RJcount stands
+ * where DevNonce would.
  */
 #include "tools/sim_spec.h"
 
@@ -12,6 +13,7 @@
 
 #define MHDR_JOIN_REQUEST 0x00U
 #define MHDR_JOIN_ACCEPT 0x20U
+#define MHDR_REJOIN_REQUEST 0xC0U
 #define TAG_JS_ENC_KEY 0x05U
 #define TAG_JS_INT_KEY 0x06U
 #define MIC_HEAD_LEN 11 /* JoinReqType | JoinEUI | DevNonce */
@@ -125,6 +127,56 @@ sim_spec_js_enc_key(struct sim_crypto *c, const struct sim_roots *roots,
 	js_key(c, roots, TAG_JS_ENC_KEY, dev_eui, out);
 }
 
+/* SNwkSIntKey; a session without OptNeg has but one key for the network. */
+static void
+s_nwk_s_int_key(struct sim_crypto *c, const struct sim_roots *roots,
+    const struct sim_join *session, struct secret_block *out)
+{
+	sim_spec_session_key(c, roots, session,
+	    sim_spec_opt_neg(session) ? SIM_S_NWK_S_INT_KEY : SIM_NWK_S_KEY,
+	    out);
+}
+
+size_t
+sim_spec_rejoin(struct sim_crypto *c, const struct sim_roots *roots,
+    const struct sim_join *join, const struct sim_join *session,
+    uint8_t out[SIM_REQUEST_MAX])
+{
+	AUTO_WIPE struct secret_block key;
+	uint8_t mic[SIM_MIC_LEN];
+	struct writer w;
+
+	writer_init(&w, out, SIM_REQUEST_MAX);
+	writer_u8(&w, MHDR_REJOIN_REQUEST);
+	writer_u8(&w, join->type);
+	if (join->type == SIM_REJOIN_WITH_EUI) {
+		writer_eui_le(&w, &join->join_eui);
+		sim_spec_js_int_key(c, roots, &join->dev_eui, &key);
+	} else {
+		jy_assert(session != NULL);
+		writer_le(&w, session->accept.net_id, 3);
+		s_nwk_s_int_key(c, roots, session, &key);
+	}
+	writer_eui_le(&w, &join->dev_eui);
+	writer_le(&w, join->counter, 2);
+	sim_crypto_mic(c, &key, out, w.len, mic);
+	writer_copy(&w, mic, sizeof(mic));
+	jy_assert(writer_ok(&w));
+	return w.len;
+}
+
+/* The key that a join-accept is encrypted under; the caller wipes *out. */
+static void
+accept_key(struct sim_crypto *c, const struct sim_roots *roots,
+    const struct sim_join *join, struct secret_block *out)
+{
+	if (join->type == SIM_JOIN_REQ_TYPE) {
+		*out = *root_nwk(roots, sim_spec_opt_neg(join));
+	} else {
+		sim_spec_js_enc_key(c, roots, &join->dev_eui, out);
+	}
+}
+
 /* The MIC of a join-accept whose clear octets before the MIC are given. */
 static void
 accept_mic(struct sim_crypto *c, const struct sim_roots *roots,
@@ -154,14 +206,15 @@ sim_spec_accept_open(struct sim_crypto *c, const struct sim_roots *roots,
     const struct sim_join *join, const uint8_t *phy, size_t len,
     struct sim_opened *out)
 {
+	AUTO_WIPE struct secret_block key;
 	uint8_t clear[SIM_ACCEPT_MAX];
 	struct sim_accept *f = &out->fields;
 	struct reader r;
 
 	jy_assert(len == SIM_ACCEPT_LEN || len == SIM_ACCEPT_MAX);
 	clear[0] = phy[0];
-	sim_crypto_encrypt(c, root_nwk(roots, sim_spec_opt_neg(join)), phy + 1,
-	    len - 1, clear + 1);
+	accept_key(c, roots, join, &key);
+	sim_crypto_encrypt(c, &key, phy + 1, len - 1, clear + 1);
 	reader_init(&r, clear, len);
 	out->mhdr = reader_u8(&r);
 	f->join_nonce = (uint32_t)reader_le(&r, 3);
@@ -182,7 +235,7 @@ sim_spec_accept_build(struct sim_crypto *c, const struct sim_roots *roots,
     const struct sim_join *join, uint8_t out[SIM_ACCEPT_MAX])
 {
 	const struct sim_accept *f = &join->accept;
-	bool opt_neg = sim_spec_opt_neg(join);
+	AUTO_WIPE struct secret_block key;
 	uint8_t mic[SIM_MIC_LEN];
 	struct writer w;
 
@@ -194,11 +247,11 @@ sim_spec_accept_build(struct sim_crypto *c, const struct sim_roots *roots,
 	writer_u8(&w, f->dl_settings);
 	writer_u8(&w, f->rx_delay);
 	writer_copy(&w, f->cf_list, f->has_cf_list ? SIM_CF_LIST_LEN : 0);
-	accept_mic(c, roots, join, opt_neg, out, w.len, mic);
+	accept_mic(c, roots, join, sim_spec_opt_neg(join), out, w.len, mic);
 	writer_copy(&w, mic, sizeof(mic));
 	jy_assert(writer_ok(&w));
-	sim_crypto_decrypt(
-	    c, root_nwk(roots, opt_neg), out + 1, w.len - 1, out + 1);
+	accept_key(c, roots, join, &key);
+	sim_crypto_decrypt(c, &key, out + 1, w.len - 1, out + 1);
 	return w.len;
 }
 

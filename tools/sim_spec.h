@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joins as a device sees them, written from LoRaWAN L2 1.0.4 (TS001) and 1.1:
- * the join-request it sends, the join-accept it opens, the session keys it
- * derives.  Shares nothing with src/lorawan, which it is there to check.
+ * Joins and rejoins as a device sees them, written from LoRaWAN L2 1.0.4
+ * (TS001) and 1.1: the request it sends, the join-accept it opens, the session
+ * keys it derives.  Shares nothing with src/lorawan, which it is there to
+ * check.
  */
 #ifndef JY_TOOLS_SIM_SPEC_H
 #define JY_TOOLS_SIM_SPEC_H
@@ -16,11 +17,19 @@
 #include "tools/sim_crypto.h"
 
 #define SIM_REQUEST_LEN 23
+#define SIM_REJOIN_LEN 19     /* types 0 and 2 */
+#define SIM_REJOIN_EUI_LEN 24 /* type 1, with its JoinEUI */
+#define SIM_REQUEST_MAX 24
 #define SIM_ACCEPT_LEN 17
 #define SIM_ACCEPT_MAX 33 /* with CFList */
 #define SIM_CF_LIST_LEN 16
 #define SIM_OPT_NEG 0x80U
-#define SIM_JOIN_REQ_TYPE 0xFFU /* of a join-request; rejoins have others */
+
+/* JoinReqType: of a join-request, and of the three rejoin-requests. */
+#define SIM_JOIN_REQ_TYPE 0xFFU
+#define SIM_REJOIN_ROAMING 0U  /* type 0: new session, new network perhaps */
+#define SIM_REJOIN_WITH_EUI 1U /* type 1: as good as a join-request */
+#define SIM_REJOIN_REKEY 2U    /* type 2: new keys */
 
 /* A device's root keys.  A 1.0.x device has one, in app or in nwk. */
 struct sim_roots {
@@ -42,12 +51,15 @@ struct sim_accept {
 	uint8_t cf_list[SIM_CF_LIST_LEN];
 };
 
-/* All that the octets and keys of one join follow from, except root keys. */
+/*
+ * All that the octets and keys of one join or rejoin follow from, except root
+ * keys.
+ */
 struct sim_join {
 	struct eui64 join_eui;
 	struct eui64 dev_eui;
 	uint8_t type;     /* JoinReqType */
-	uint16_t counter; /* DevNonce */
+	uint16_t counter; /* DevNonce, RJcount0 (types 0, 2) or RJcount1 */
 	struct sim_accept accept;
 };
 
@@ -74,6 +86,15 @@ bool sim_spec_roots_ok(const struct sim_roots *roots, bool opt_neg);
 /* Build a join-request with its MIC; the accept's OptNeg picks the key. */
 void sim_spec_request(struct sim_crypto *c, const struct sim_roots *roots,
     const struct sim_join *join, uint8_t out[SIM_REQUEST_LEN]);
+
+/*
+ * Build the rejoin-request of join->type with its MIC; returns its length.
+ * Types 0 and 2 are sent from within a session: it gives their NetID and the
+ * key of their MIC.  Type 1 needs none, session may be NULL.
+ */
+size_t sim_spec_rejoin(struct sim_crypto *c, const struct sim_roots *roots,
+    const struct sim_join *join, const struct sim_join *session,
+    uint8_t out[SIM_REQUEST_MAX]);
 
 /* What a device finds in a join-accept. */
 struct sim_opened {

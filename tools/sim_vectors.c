@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * "joinery-sim vectors": joins computed in software, all inputs and all
- * results, one JSON object a line, the same on every run.  Test keys, no
- * secrets.  Nothing in them is a palindrome, and counters cross 0x00FF to
+ * "joinery-sim vectors": joins and rejoins computed in software, all inputs
+ * and all results, one JSON object a line, the same on every run.  Test keys,
+ * no secrets.  Nothing in them is a palindrome, and counters cross 0x00FF to
  * 0x0100, so that a wrong octet order cannot go unnoticed.
  */
 #include "tools/sim.h"
@@ -141,6 +141,33 @@ put_key(FILE *out, const char *name, const struct secret_block *key)
 	put_hex(out, name, key->b, sizeof(key->b));
 }
 
+static const char *
+counter_name(uint8_t type)
+{
+	return type == SIM_JOIN_REQ_TYPE  ? "dev_nonce"
+	    : type == SIM_REJOIN_WITH_EUI ? "rj_count1"
+					  : "rj_count0";
+}
+
+/* The session that a rejoin-request of type 0 or 2 is sent from. */
+static void
+put_session(
+    FILE *out, const struct sim_join *join, const struct sim_join *session)
+{
+	if (join->type == SIM_JOIN_REQ_TYPE) {
+		return;
+	}
+	(void)fprintf(out, "\"rejoin_type\":%u,", (unsigned)join->type);
+	if (join->type != SIM_REJOIN_WITH_EUI) {
+		(void)fprintf(out,
+		    "\"session_join_nonce\":\"%06x\","
+		    "\"session_dev_nonce\":\"%04x\","
+		    "\"session_net_id\":\"%06x\",",
+		    session->accept.join_nonce, (unsigned)session->counter,
+		    session->accept.net_id);
+	}
+}
+
 static void
 put_inputs(FILE *out, const struct inputs *in, const struct kind *kind,
     const struct sim_join *join, const struct sim_roots *roots)
@@ -158,12 +185,12 @@ put_inputs(FILE *out, const struct inputs *in, const struct kind *kind,
 		put_key(out, "app_key", &roots->app);
 	}
 	(void)fprintf(out,
-	    "\"v10_root\":\"%s\",\"dev_nonce\":\"%04x\",\"join_nonce\":"
+	    "\"v10_root\":\"%s\",\"%s\":\"%04x\",\"join_nonce\":"
 	    "\"%06x\",\"net_id\":\"%06x\",\"dev_addr\":\"%08x\","
 	    "\"dl_settings\":\"%02x\",\"rx_delay\":\"%02x\",",
-	    roots->v10_is_app ? "app" : "nwk", (unsigned)join->counter,
-	    f->join_nonce, f->net_id, f->dev_addr, (unsigned)f->dl_settings,
-	    (unsigned)f->rx_delay);
+	    roots->v10_is_app ? "app" : "nwk", counter_name(join->type),
+	    (unsigned)join->counter, f->join_nonce, f->net_id, f->dev_addr,
+	    (unsigned)f->dl_settings, (unsigned)f->rx_delay);
 	put_hex(
 	    out, "cf_list", f->cf_list, f->has_cf_list ? SIM_CF_LIST_LEN : 0);
 	put_hex(out, "ns_kek", in->ns_kek, kind->kek_len);
@@ -186,13 +213,29 @@ put_session_key(FILE *out, struct sim_crypto *c, const struct sim_roots *roots,
 	put_hex(out, name, wrapped, sizeof(wrapped));
 }
 
+/* The request of a case; a rejoin-request is sent from within session. */
+static void
+put_request(FILE *out, struct sim_crypto *c, const struct sim_roots *roots,
+    const struct sim_join *join, const struct sim_join *session)
+{
+	uint8_t phy[SIM_REQUEST_MAX];
+
+	if (join->type == SIM_JOIN_REQ_TYPE) {
+		sim_spec_request(c, roots, join, phy);
+		put_hex(out, "join_request", phy, SIM_REQUEST_LEN);
+	} else {
+		put_hex(out, "rejoin_request", phy,
+		    sim_spec_rejoin(c, roots, join, session, phy));
+	}
+}
+
 /* What a case gives: frames, lifetime keys, session keys. */
 static void
 put_results(FILE *out, struct sim_crypto *c, const struct sim_roots *roots,
-    const struct sim_join *join, const struct secret *const keks[2])
+    const struct sim_join *join, const struct sim_join *session,
+    const struct secret *const keks[2])
 {
 	AUTO_WIPE struct secret_block js;
-	uint8_t request[SIM_REQUEST_LEN];
 	uint8_t accept[SIM_ACCEPT_MAX];
 	char hex[HEX_STR_LEN(SIM_ACCEPT_MAX)];
 	size_t len;
@@ -211,8 +254,7 @@ put_results(FILE *out, struct sim_crypto *c, const struct sim_roots *roots,
 			    keks[key == SIM_APP_S_KEY]);
 		}
 	}
-	sim_spec_request(c, roots, join, request);
-	put_hex(out, "join_request", request, sizeof(request));
+	put_request(out, c, roots, join, session);
 	len = sim_spec_accept_build(c, roots, join, accept);
 	hex_format(accept, len, hex);
 	(void)fprintf(out, "\"join_accept\":\"%s\"}\n", hex);
@@ -242,14 +284,36 @@ join_init(struct sim_join *join, struct sim_roots *roots,
 	roots->v10_is_app = kind->holds == HOLDS_BOTH_USES_APP;
 }
 
-/* All lines of one kind of device: each pair of counters, both CFLists. */
+/* Each pair of counters, with and without CFList. */
+static void
+put_cases(FILE *out, struct sim_crypto *c, const struct inputs *in,
+    const struct kind *kind, uint8_t type, const struct secret *const keks[2])
+{
+	for (size_t i = 0; i < 2 * ARRAY_LEN(counters); i++) {
+		/* Another session of the device, in another network. */
+		const struct counters *other =
+		    &counters[(i / 2 + 1) % ARRAY_LEN(counters)];
+		struct sim_join session;
+		struct sim_roots roots;
+		struct sim_join join;
+
+		join_init(&session, &roots, in, kind, other, false);
+		session.accept.net_id = in->net_id ^ 0x60B10DU;
+		join_init(
+		    &join, &roots, in, kind, &counters[i / 2], i % 2 == 1);
+		join.type = type;
+		put_inputs(out, in, kind, &join, &roots);
+		put_session(out, &join, &session);
+		put_results(out, c, &roots, &join, &session, keks);
+	}
+}
+
+/* All lines of one kind of device, by n values of JoinReqType. */
 static enum jy_err
 put_kind(FILE *out, struct sim_crypto *c, const struct inputs *in,
-    const struct kind *kind, struct errctx *ec)
+    const struct kind *kind, const uint8_t *types, size_t n, struct errctx *ec)
 {
 	struct secret *keks[2] = { NULL, NULL };
-	struct sim_roots roots;
-	struct sim_join join;
 	enum jy_err err;
 
 	err = secret_new(kind->kek_len, &keks[0], ec);
@@ -263,11 +327,8 @@ put_kind(FILE *out, struct sim_crypto *c, const struct inputs *in,
 	memcpy(secret_data(keks[1]), in->as_kek, kind->kek_len);
 	secret_set_len(keks[0], kind->kek_len);
 	secret_set_len(keks[1], kind->kek_len);
-	for (size_t i = 0; i < 2 * ARRAY_LEN(counters); i++) {
-		join_init(
-		    &join, &roots, in, kind, &counters[i / 2], i % 2 == 1);
-		put_inputs(out, in, kind, &join, &roots);
-		put_results(out, c, &roots, &join,
+	for (size_t i = 0; i < n; i++) {
+		put_cases(out, c, in, kind, types[i],
 		    (const struct secret *const[2]){ keks[0], keks[1] });
 	}
 out:
@@ -279,6 +340,8 @@ out:
 enum sim_status
 sim_vectors_run(const struct sim_options *o, FILE *out)
 {
+	static const uint8_t types[] = { SIM_JOIN_REQ_TYPE, SIM_REJOIN_ROAMING,
+		SIM_REJOIN_WITH_EUI, SIM_REJOIN_REKEY };
 	struct errctx ec = ERRCTX_INIT;
 	struct sim_crypto *c = NULL;
 	struct inputs in;
@@ -287,7 +350,12 @@ sim_vectors_run(const struct sim_options *o, FILE *out)
 	inputs_init(&in, &o->seed);
 	err = sim_crypto_new(&c, &ec);
 	for (size_t i = 0; err == JY_OK && i < ARRAY_LEN(kinds); i++) {
-		err = put_kind(out, c, &in, &kinds[i], &ec);
+		if (!o->rejoins) {
+			err = put_kind(out, c, &in, &kinds[i], types, 1, &ec);
+		} else if (kinds[i].opt_neg) {
+			err =
+			    put_kind(out, c, &in, &kinds[i], types + 1, 3, &ec);
+		}
 	}
 	sim_crypto_free(c);
 	return err == JY_OK ? SIM_OK : sim_complain(SIM_INTERNAL, err, &ec);

@@ -34,9 +34,10 @@ find_by_sans(struct store *store, const struct credential *c,
 	return found ? JY_OK : JY_ENOTFOUND;
 }
 
+/* The peer of the socket: by uid, by certificate. */
 static enum jy_err
-find_peer(struct store *store, const struct credential *c, struct peer_row *out,
-    struct errctx *ec)
+find_by_socket(struct store *store, const struct credential *c,
+    struct peer_row *out, struct errctx *ec)
 {
 	enum jy_err err = JY_ENOTFOUND;
 
@@ -52,6 +53,59 @@ find_peer(struct store *store, const struct credential *c, struct peer_row *out,
 	return find_by_sans(store, c, out, ec);
 }
 
+static enum jy_err
+find_by_authorization(struct store *store, const struct credential *c,
+    struct peer_row *out, struct errctx *ec)
+{
+	return c->has_authorization
+	    ? store_peer_by_authorization(store, c->authorization_hash, out, ec)
+	    : JY_ENOTFOUND;
+}
+
+static enum jy_err
+find_by_proxy(struct store *store, const struct credential *c,
+    struct peer_row *out, struct errctx *ec)
+{
+	return c->proxied_peer != NULL
+	    ? store_peer_get(store, c->proxied_peer, out, ec)
+	    : JY_ENOTFOUND;
+}
+
+/* All parts of a credential that anybody owns belong to one peer. */
+static enum jy_err
+find_peer(struct store *store, const struct credential *c, struct peer_row *out,
+    struct errctx *ec)
+{
+	enum jy_err (*const parts[])(struct store *, const struct credential *,
+	    struct peer_row *, struct errctx *) = {
+		find_by_socket,
+		find_by_authorization,
+		find_by_proxy,
+	};
+	struct peer_row row;
+	bool found = false;
+	enum jy_err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		err = parts[i](store, c, &row, ec);
+		if (err == JY_ENOTFOUND) {
+			err_clear(ec);
+			continue;
+		}
+		if (err != JY_OK) {
+			return err;
+		}
+		if (found && strcmp(row.name, out->name) != 0) {
+			return err_set(ec, JY_EPEER,
+			    "the connection proves two peers, %s and %s",
+			    out->name, row.name);
+		}
+		*out = row;
+		found = true;
+	}
+	return found ? JY_OK : JY_ENOTFOUND;
+}
+
 /* Say which credential is not known, so that an admin can register it. */
 static enum jy_err
 refuse_unknown(const struct credential *c, struct errctx *ec)
@@ -61,6 +115,14 @@ refuse_unknown(const struct credential *c, struct errctx *ec)
 	if (c->has_uid) {
 		return err_set(
 		    ec, JY_EPEER, "no peer is registered for uid %u", c->uid);
+	}
+	if (c->proxied_peer != NULL) {
+		return err_set(ec, JY_EPEER,
+		    "no peer is registered by the name that the proxy gives");
+	}
+	if (c->has_authorization) {
+		return err_set(ec, JY_EPEER,
+		    "no peer is registered for the HTTP Authorization");
 	}
 	if (!c->has_fingerprint) {
 		return err_set(ec, JY_EPEER, "the connection proves nothing");
@@ -114,49 +176,177 @@ has_net_id(const uint32_t *net_ids, size_t count, uint32_t net_id)
 	return false;
 }
 
-enum jy_err
-access_network(const struct peer_row *peer, const struct device_row *device,
-    uint32_t net_id, struct errctx *ec)
+static bool
+has_ns_id(const struct peer_row *peer, const struct eui64 *ns_id)
 {
-	if (peer->role != PEER_NS) {
-		return err_set(ec, JY_EACCESS,
-		    "only a Network Server gets network session keys");
+	for (size_t i = 0; i < peer->ns_id_count; i++) {
+		if (eui64_eq(&peer->ns_ids[i], ns_id)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+has_as_id(const struct peer_row *peer, const char *as_id)
+{
+	for (size_t i = 0; i < peer->as_id_count; i++) {
+		if (strcmp(peer->as_ids[i], as_id) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+enum jy_err
+access_sender(
+    const struct peer_row *peer, const struct sender *sender, struct errctx *ec)
+{
+	char ns_id[EUI64_STR_LEN];
+
+	if (sender->has_net_id &&
+	    !has_net_id(peer->net_ids, peer->net_id_count, sender->net_id)) {
+		return err_set(ec, JY_EPEER,
+		    "peer %s does not speak for NetID %06x", peer->name,
+		    sender->net_id);
+	}
+	if (sender->has_ns_id && !has_ns_id(peer, &sender->ns_id)) {
+		return err_set(ec, JY_EPEER,
+		    "peer %s does not speak for NSID %s", peer->name,
+		    eui64_str(&sender->ns_id, ns_id));
+	}
+	if (sender->as_id != NULL && !has_as_id(peer, sender->as_id)) {
+		return err_set(ec, JY_EPEER,
+		    "peer %s does not speak for AS-ID %s", peer->name,
+		    sender->as_id);
+	}
+	return JY_OK;
+}
+
+/* A text that is not set. */
+static void
+inherit_text(char *mine, const char *theirs, size_t size)
+{
+	if (mine[0] == '\0') {
+		memcpy(mine, theirs, size);
+	}
+}
+
+void
+access_inherit(struct activation *device, const struct activation *app)
+{
+	if (device->net_id_count == 0) {
+		device->net_id_count = app->net_id_count;
+		memcpy(device->net_ids, app->net_ids, sizeof(app->net_ids));
+	}
+	inherit_text(device->as_id, app->as_id, sizeof(app->as_id));
+	inherit_text(device->ns_kek, app->ns_kek, sizeof(app->ns_kek));
+	inherit_text(device->as_kek, app->as_kek, sizeof(app->as_kek));
+	if (!device->has_ns_id) {
+		device->has_ns_id = app->has_ns_id;
+		device->ns_id = app->ns_id;
+	}
+	/* The list is part of the mode that reads it. */
+	if (device->roaming == ROAMING_DEFAULT) {
+		device->roaming = app->roaming;
+		device->roaming_net_id_count = app->roaming_net_id_count;
+		memcpy(device->roaming_net_ids, app->roaming_net_ids,
+		    sizeof(app->roaming_net_ids));
+	}
+}
+
+/* A Network Server that speaks for net_id. */
+static enum jy_err
+check_network_server(const struct peer_row *peer, uint32_t net_id,
+    const char *gets, struct errctx *ec)
+{
+	if (!peer_role_is(peer->role, PEER_NS)) {
+		return err_set(
+		    ec, JY_EACCESS, "only a Network Server gets %s", gets);
 	}
 	if (!has_net_id(peer->net_ids, peer->net_id_count, net_id)) {
 		return err_set(ec, JY_EACCESS,
 		    "peer %s does not speak for NetID %06x", peer->name,
 		    net_id);
 	}
-	if (device->activation.net_id_count > 0 &&
-	    !has_net_id(device->activation.net_ids,
-		device->activation.net_id_count, net_id)) {
+	return JY_OK;
+}
+
+static bool
+is_home(const struct activation *a, uint32_t net_id)
+{
+	return has_net_id(a->net_ids, a->net_id_count, net_id);
+}
+
+enum jy_err
+access_network(const struct peer_row *peer, const struct activation *a,
+    uint32_t net_id, const struct sender *sender, struct errctx *ec)
+{
+	char said[EUI64_STR_LEN], home[EUI64_STR_LEN];
+	enum jy_err err;
+
+	err = check_network_server(peer, net_id, "network session keys", ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	if (a->net_id_count > 0 && !is_home(a, net_id)) {
 		return err_set(ec, JY_EACCESS,
 		    "NetID %06x is no home NetID of the device", net_id);
+	}
+	if (a->has_ns_id && sender->has_ns_id &&
+	    !eui64_eq(&a->ns_id, &sender->ns_id)) {
+		return err_set(ec, JY_EACCESS,
+		    "NSID %s is not the device's home NSID, %s",
+		    eui64_str(&sender->ns_id, said),
+		    eui64_str(&a->ns_id, home));
 	}
 	return JY_OK;
 }
 
 enum jy_err
-access_app(const struct peer_row *peer, const struct device_row *device,
-    struct errctx *ec)
+access_app(const struct peer_row *peer, const struct activation *a,
+    const struct sender *sender, struct errctx *ec)
 {
-	if (peer->role != PEER_AS) {
+	if (!peer_role_is(peer->role, PEER_AS)) {
 		return err_set(
 		    ec, JY_EACCESS, "only an Application Server gets AppSKeys");
 	}
-	if (device->activation.as_id[0] == '\0') {
+	if (a->as_id[0] == '\0') {
 		/* Wrapped under its own KEK, only the right one reads it. */
-		return device->activation.as_kek[0] != '\0'
+		return a->as_kek[0] != '\0'
 		    ? JY_OK
 		    : err_set(ec, JY_EACCESS,
 			  "the device names no Application Server (as-id)");
 	}
-	for (size_t i = 0; i < peer->as_id_count; i++) {
-		if (strcmp(peer->as_ids[i], device->activation.as_id) == 0) {
-			return JY_OK;
-		}
+	if (!has_as_id(peer, a->as_id)) {
+		return err_set(ec, JY_EACCESS,
+		    "peer %s is not the device's Application Server, %s",
+		    peer->name, a->as_id);
 	}
-	return err_set(ec, JY_EACCESS,
-	    "peer %s is not the device's Application Server, %s", peer->name,
-	    device->activation.as_id);
+	if (sender->as_id != NULL && strcmp(sender->as_id, a->as_id) != 0) {
+		return err_set(ec, JY_EACCESS,
+		    "AS-ID %s is not the device's, %s", sender->as_id,
+		    a->as_id);
+	}
+	return JY_OK;
+}
+
+enum jy_err
+access_home(const struct peer_row *peer, const struct activation *a,
+    uint32_t net_id, struct errctx *ec)
+{
+	enum jy_err err;
+
+	err = check_network_server(peer, net_id, "a device's home", ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	if (is_home(a, net_id) || a->roaming == ROAMING_ANY ||
+	    (a->roaming == ROAMING_LISTED &&
+		has_net_id(
+		    a->roaming_net_ids, a->roaming_net_id_count, net_id))) {
+		return JY_OK;
+	}
+	return err_set(ec, JY_EROAMING,
+	    "the device has no roaming agreement with NetID %06x", net_id);
 }

@@ -31,4 +31,17 @@ enum jy_err device_of_rejoin(const struct join_env *env,
     const struct eui64 *dev_eui, const struct eui64 *join_eui,
     struct device_id *id, struct errctx *ec) JY_CHECK;
 
+bool device_join_eui_served(
+    const struct join_euis *served, const struct eui64 *join_eui);
+
+/*
+ * Whether a message about a registered device, or its session, may say
+ * join_eui: its own, or for 1.0.x (opt_neg false) any that is not served if it
+ * is registered under the default JoinEUI.  JY_EJOINEUI when it does not fit
+ * and is not served at all.
+ */
+enum jy_err device_fits(const struct join_env *env,
+    const struct device_id *device, bool opt_neg, const struct eui64 *join_eui,
+    bool *fits, struct errctx *ec) JY_CHECK;
+
 #endif

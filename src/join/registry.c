@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices, KEKs and peers as admins change them.  A key is imported first
+ * Devices and KEKs as admins change them.  A key is imported first
  * and named by the store after; it is forgotten by the store first and
  * destroyed after.  Runs on a token thread.
  */
@@ -11,26 +11,9 @@
 
 #include "src/base/log.h"
 #include "src/join/keys.h"
+#include "src/join/settings.h"
 
 #define ROOT_KEY_LEN 16
-
-static enum jy_err
-check_kek_label(
-    const struct join_env *env, const char *label, struct errctx *ec)
-{
-	struct kek_row row;
-	enum jy_err err;
-
-	if (label[0] == '\0') {
-		return JY_OK;
-	}
-	err = store_kek_get(env->store, label, &row, ec);
-	if (err == JY_ENOTFOUND) {
-		return err_replace(
-		    ec, JY_EKEK, "no KEK %s; import it first", label);
-	}
-	return err;
-}
 
 /*
  * A generation is random, so that two admins at once, or a device deleted and
@@ -196,15 +179,11 @@ static enum jy_err
 check_device(
     const struct join_env *env, const struct device_row *row, struct errctx *ec)
 {
-	enum jy_err err;
-
 	if (row->name[0] != '\0' && row->app[0] == '\0') {
 		return err_set(
 		    ec, JY_EINVAL, "a device name needs an application (app)");
 	}
-	err = check_kek_label(env, row->activation.ns_kek, ec);
-	return err == JY_OK ? check_kek_label(env, row->activation.as_kek, ec)
-			    : err;
+	return settings_check_activation(env->store, &row->activation, ec);
 }
 
 /* Import what came along; on failure nothing new is left in the token. */
@@ -427,41 +406,4 @@ registry_kek_delete(
 	keys_kek_id(row.key_id, &id);
 	err = hsm_key_destroy(env->hsm, &id, ec);
 	return err == JY_ENOKEY ? JY_OK : err;
-}
-
-enum jy_err
-registry_peer_set(
-    const struct join_env *env, const struct peer_row *row, struct errctx *ec)
-{
-	enum jy_err err;
-
-	if (row->name[0] == '\0') {
-		return err_set(ec, JY_EINVAL, "a peer needs a name");
-	}
-	if (row->role == PEER_NONE) {
-		return err_set(ec, JY_EINVAL, "a peer needs a role");
-	}
-	if (row->cert_san[0] == '\0' && !row->has_fingerprint &&
-	    !row->has_uid) {
-		return err_set(ec, JY_EINVAL,
-		    "a peer needs a credential: certificate name, "
-		    "fingerprint or uid");
-	}
-	if (row->role == PEER_NS && row->net_id_count == 0) {
-		return err_set(ec, JY_EINVAL, "a Network Server needs a NetID");
-	}
-	if (row->role == PEER_AS && row->as_id_count == 0) {
-		return err_set(
-		    ec, JY_EINVAL, "an Application Server needs an AS-ID");
-	}
-	if (row->role != PEER_NS && row->net_id_count > 0) {
-		return err_set(
-		    ec, JY_EINVAL, "only a Network Server has NetIDs");
-	}
-	if (row->role != PEER_AS && row->as_id_count > 0) {
-		return err_set(
-		    ec, JY_EINVAL, "only an Application Server has AS-IDs");
-	}
-	err = check_kek_label(env, row->kek, ec);
-	return err == JY_OK ? store_peer_put(env->store, row, ec) : err;
 }

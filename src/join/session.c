@@ -10,6 +10,7 @@
 
 #include "src/base/bytes.h"
 #include "src/base/secret.h"
+#include "src/join/device.h"
 #include "src/join/keys.h"
 
 void
@@ -147,23 +148,64 @@ session_app_s_key(const struct join_env *env, struct hsm_session *s,
 	return err;
 }
 
-/* The session of that ID, if it is this device's and still runs. */
-static enum jy_err
-find_session(const struct join_env *env, const uint8_t id[STORE_ID_LEN],
-    const struct eui64 *dev_eui, struct session_row *row, struct errctx *ec)
+enum jy_err
+session_mic(const struct join_env *env, struct hsm_session *s,
+    const struct session_row *row, const uint8_t *data, size_t len,
+    uint8_t mic[HSM_MIC_LEN], struct errctx *ec)
 {
+	uint8_t block[LW_BLOCK_LEN];
+	struct hsm_key *root = NULL;
 	enum jy_err err;
 
-	err = store_session_get(env->store, id, row, ec);
-	if (err == JY_ENOTFOUND) {
-		return err_replace(ec, JY_ESESSION, "no session has this ID");
+	session_block(row, LW_S_NWK_S_INT_KEY, block);
+	err = keys_get_root(env->hsm, &row->device, &row->nwk_key, &root, ec);
+	if (err == JY_OK) {
+		err = hsm_derive_mic(s, root, block, data, len, mic, ec);
+	}
+	hsm_key_put(env->hsm, root);
+	return err;
+}
+
+/* Is the session of the device that the query is about? */
+static enum jy_err
+check_device(const struct join_env *env, const struct session_query *query,
+    const struct session_row *row, struct errctx *ec)
+{
+	bool fits = true;
+	enum jy_err err = JY_OK;
+
+	if (query->join_eui != NULL) {
+		err = device_fits(env, &row->device, row->opt_neg,
+		    query->join_eui, &fits, ec);
 	}
 	if (err != JY_OK) {
 		return err;
 	}
-	if (dev_eui != NULL && !eui64_eq(dev_eui, &row->device.dev_eui)) {
+	if (!fits ||
+	    (query->dev_eui != NULL &&
+		!eui64_eq(query->dev_eui, &row->device.dev_eui))) {
 		return err_set(
 		    ec, JY_ESESSION, "the session is another device's");
+	}
+	return JY_OK;
+}
+
+/* The session of that ID, if it is this device's and still runs. */
+static enum jy_err
+find_session(const struct join_env *env, const struct session_query *query,
+    struct session_row *row, struct errctx *ec)
+{
+	enum jy_err err;
+
+	err = store_session_get(env->store, query->id, row, ec);
+	if (err == JY_ENOTFOUND) {
+		return err_replace(ec, JY_ESESSION, "no session has this ID");
+	}
+	if (err == JY_OK) {
+		err = check_device(env, query, row, ec);
+	}
+	if (err != JY_OK) {
+		return err;
 	}
 	if (row->expires_ms != 0 && env->sys->now_ms() >= row->expires_ms) {
 		return err_set(ec, JY_ESESSION, "the session has expired");
@@ -171,39 +213,73 @@ find_session(const struct join_env *env, const uint8_t id[STORE_ID_LEN],
 	return JY_OK;
 }
 
+/* What holds for the device of a session. */
+static enum jy_err
+find_activation(const struct join_env *env, const struct device_id *id,
+    struct activation *out, struct errctx *ec)
+{
+	struct join_view view;
+	enum jy_err err;
+
+	err = store_join_view(env->store, id, 0, &view, ec);
+	if (err == JY_ENOTFOUND) {
+		return err_replace(
+		    ec, JY_ESESSION, "the session's device is gone");
+	}
+	if (err == JY_OK) {
+		access_inherit(&view.device.activation, &view.app.activation);
+		*out = view.device.activation;
+	}
+	return err;
+}
+
+/* May the peer have the keys, and how do they go to it? */
+static enum jy_err
+check_query(const struct join_env *env, const struct session_query *query,
+    const struct session_row *row, struct delivery *to, struct errctx *ec)
+{
+	struct activation a;
+	enum jy_err err;
+
+	err = find_activation(env, &row->device, &a, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	err = query->as == PEER_NS
+	    ? access_network(query->peer, &a, row->net_id, query->sender, ec)
+	    : access_app(query->peer, &a, query->sender, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	return delivery_choose(env->store,
+	    query->as == PEER_NS ? a.ns_kek : a.as_kek, query->peer, to, ec);
+}
+
 enum jy_err
-session_retrieve(const struct join_env *env, const struct peer_row *peer,
-    enum peer_role as, const uint8_t id[STORE_ID_LEN],
-    const struct eui64 *dev_eui, struct session_keys *out, struct errctx *ec)
+session_retrieve(const struct join_env *env, const struct session_query *query,
+    struct session_keys *out, struct errctx *ec)
 {
 	struct hsm_session *s;
-	struct device_row device;
 	struct session_row row;
 	struct delivery to;
 	enum jy_err err;
 
 	memset(out, 0, sizeof(*out));
-	err = find_session(env, id, dev_eui, &row, ec);
+	err = find_session(env, query, &row, ec);
+	if (err == JY_OK) {
+		err = check_query(env, query, &row, &to, ec);
+	}
 	if (err != JY_OK) {
 		return err;
 	}
-	err = store_device_get(env->store, &row.device, &device, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	err = as == PEER_NS ? access_network(peer, &device, row.net_id, ec)
-			    : access_app(peer, &device, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	err = delivery_choose(env->store,
-	    as == PEER_NS ? device.activation.ns_kek : device.activation.as_kek,
-	    peer, &to, ec);
-	if (err != JY_OK) {
-		return err;
+	if (query->dry_run) {
+		memcpy(query->as == PEER_NS ? out->f_nwk_s_int_key.kek_label
+					    : out->app_s_key.kek_label,
+		    to.kek.label, sizeof(to.kek.label));
+		return JY_OK;
 	}
 	s = hsm_session_get(env->hsm);
-	err = as == PEER_NS
+	err = query->as == PEER_NS
 	    ? session_network_keys(env, s, &row, &to, out, ec)
 	    : session_app_s_key(env, s, &row, &to, &out->app_s_key, ec);
 	hsm_session_put(env->hsm, s);

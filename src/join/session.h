@@ -66,7 +66,8 @@ struct session_query {
 	uint8_t id[STORE_ID_LEN];
 	const struct eui64 *dev_eui;  /* borrowed; NULL: not said */
 	const struct eui64 *join_eui; /* likewise */
-	bool dry_run;                 /* derive nothing */
+	bool dry_run; /* derive nothing: of the first key only the KEK's label
+		       * is filled in */
 };
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The DevNonce and JoinNonce rules, as pure functions. */
+/* The DevNonce, RJcount and JoinNonce rules, as pure functions. */
 #include "src/lorawan/nonce.h"
 
 #include "src/lorawan/frame.h"
@@ -30,6 +30,18 @@ lw_nonce_check(enum lw_nonce_rule rule, const struct lw_nonce_state *state,
 		return err_set(ec, JY_EREPLAY,
 		    "DevNonce %u is not above the last, %u (rule %s)",
 		    dev_nonce, state->last, lw_nonce_rule_str(rule));
+	}
+	return JY_OK;
+}
+
+enum jy_err
+lw_rj_count_check(const char *name, bool has_last, uint16_t last,
+    uint16_t count, struct errctx *ec)
+{
+	if (has_last && count <= last) {
+		return err_set(ec, JY_ERJCOUNT,
+		    "%s %u is not above the last, %u (rule %s)", name, count,
+		    last, lw_nonce_rule_str(LW_NONCE_COUNTER));
 	}
 	return JY_OK;
 }

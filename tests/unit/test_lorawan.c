@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * src/lorawan, frames and derivation blocks, against the joins of
- * tests/vectors/lorawan_joins.jsonl and against values others published.
+ * src/lorawan, frames and derivation blocks, against the joins and rejoins of
+ * tests/vectors/lorawan_joins.jsonl and lorawan_rejoins.jsonl, and against
+ * values others published.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,7 +83,9 @@ struct vector {
 	bool opt_neg;
 	struct secret_block nwk_root; /* of frames and network keys */
 	struct secret_block app_root;
-	struct lw_join_request request;
+	enum lw_join_type type;
+	struct eui64 join_eui;
+	struct lw_request request;
 	struct lw_join_accept accept;
 	uint8_t cf_list[LW_CF_LIST_LEN]; /* of accept */
 };
@@ -98,35 +101,77 @@ vector_roots(struct vector *v)
 	member_key(v->line, v->opt_neg ? "app_key" : one, &v->app_root);
 }
 
+/* A key that an ECB encryption under NwkKey makes of the block. */
+static void
+derive(const struct vector *v, const uint8_t block[LW_BLOCK_LEN],
+    struct secret_block *out)
+{
+	sim_crypto_encrypt(crypto, &v->nwk_root, block, LW_BLOCK_LEN, out->b);
+}
+
+static void
+mic_key(const struct vector *v, struct secret_block *out)
+{
+	uint8_t block[LW_BLOCK_LEN];
+
+	if (v->type == LW_JOIN_REQUEST) {
+		*out = v->nwk_root;
+		return;
+	}
+	if (v->type == LW_JOIN_REJOIN_1) {
+		lw_block_js(block, LW_JS_INT_KEY, &v->request.dev_eui);
+	} else {
+		lw_block_v11(block, LW_S_NWK_S_INT_KEY,
+		    member_number(v->line, "session_join_nonce"), &v->join_eui,
+		    (uint16_t)member_number(v->line, "session_dev_nonce"));
+	}
+	derive(v, block, out);
+}
+
 static void
 check_request(struct vector *v)
 {
-	uint8_t phy[LW_JOIN_REQUEST_LEN];
+	static const char *const counters[] = { "rj_count0", "rj_count1",
+		"rj_count0" };
+	bool rejoin = v->type != LW_JOIN_REQUEST;
+	struct lw_request *r = &v->request;
+	uint8_t phy[LW_REJOIN_1_LEN];
+	struct secret_block key;
 	uint8_t mic[LW_MIC_LEN];
 	struct eui64 eui;
+	int len = member(v->line, rejoin ? "rejoin_request" : "join_request",
+	    phy, sizeof(phy));
 
-	assert_int_equal(
-	    member(v->line, "join_request", phy, sizeof(phy)), sizeof(phy));
-	assert_int_equal(
-	    lw_join_request_parse(phy, sizeof(phy), &v->request, NULL), JY_OK);
-	assert_int_equal(member(v->line, "join_eui", eui.be, 8), 8);
-	assert_true(eui64_eq(&v->request.join_eui, &eui));
+	assert_true(len > 0);
+	assert_int_equal(rejoin
+		? lw_rejoin_request_parse(phy, (size_t)len, r, NULL)
+		: lw_join_request_parse(phy, (size_t)len, r, NULL),
+	    JY_OK);
+	assert_int_equal(r->type, v->type);
+	assert_int_equal(r->has_join_eui, !rejoin || v->type == 1);
+	assert_int_equal(member(v->line, "join_eui", v->join_eui.be, 8), 8);
+	if (r->has_join_eui) {
+		assert_true(eui64_eq(&r->join_eui, &v->join_eui));
+	} else {
+		assert_int_equal(
+		    r->net_id, member_number(v->line, "session_net_id"));
+	}
 	assert_int_equal(member(v->line, "dev_eui", eui.be, 8), 8);
-	assert_true(eui64_eq(&v->request.dev_eui, &eui));
-	assert_int_equal(
-	    v->request.dev_nonce, member_number(v->line, "dev_nonce"));
-	assert_memory_equal(
-	    v->request.mic_input, phy, sizeof(v->request.mic_input));
-	sim_crypto_mic(crypto, &v->nwk_root, v->request.mic_input,
-	    sizeof(v->request.mic_input), mic);
-	assert_memory_equal(v->request.mic, mic, sizeof(mic));
+	assert_true(eui64_eq(&r->dev_eui, &eui));
+	assert_int_equal(r->counter,
+	    member_number(v->line, rejoin ? counters[v->type] : "dev_nonce"));
+	assert_int_equal(r->mic_input_len, len - LW_MIC_LEN);
+	assert_memory_equal(r->mic_input, phy, r->mic_input_len);
+	mic_key(v, &key);
+	sim_crypto_mic(crypto, &key, r->mic_input, r->mic_input_len, mic);
+	assert_memory_equal(r->mic, mic, sizeof(mic));
 }
 
 static void
 check_accept(struct vector *v)
 {
 	struct lw_join_accept *a = &v->accept;
-	struct secret_block mic_key = v->nwk_root;
+	struct secret_block js_int = v->nwk_root, hide = v->nwk_root;
 	uint8_t input[LW_ACCEPT_INPUT_MAX];
 	uint8_t block[LW_BLOCK_LEN];
 	uint8_t phy[LW_JOIN_ACCEPT_MAX];
@@ -144,17 +189,20 @@ check_accept(struct vector *v)
 	a->cf_list = v->cf_list;
 	if (v->opt_neg) {
 		lw_block_js(block, LW_JS_INT_KEY, &v->request.dev_eui);
-		sim_crypto_encrypt(
-		    crypto, &v->nwk_root, block, sizeof(block), mic_key.b);
+		derive(v, block, &js_int);
 	}
-	len = lw_join_accept_input(a, LW_JOIN_REQUEST, &v->request.join_eui,
-	    v->request.dev_nonce, input, &head_len);
+	if (v->type != LW_JOIN_REQUEST) {
+		lw_block_js(block, LW_JS_ENC_KEY, &v->request.dev_eui);
+		derive(v, block, &hide);
+	}
+	len = lw_join_accept_input(
+	    a, v->type, &v->join_eui, v->request.counter, input, &head_len);
 	assert_int_equal(head_len, v->opt_neg ? 11 : 0);
 	assert_int_equal(len - head_len + LW_MIC_LEN, phy_len);
 	memcpy(mine, input + head_len, len - head_len);
-	sim_crypto_mic(crypto, &mic_key, input, len, mine + len - head_len);
+	sim_crypto_mic(crypto, &js_int, input, len, mine + len - head_len);
 	sim_crypto_decrypt(
-	    crypto, &v->nwk_root, mine + 1, (size_t)phy_len - 1, mine + 1);
+	    crypto, &hide, mine + 1, (size_t)phy_len - 1, mine + 1);
 	assert_memory_equal(mine, phy, (size_t)phy_len);
 }
 
@@ -170,11 +218,11 @@ check_key(const struct vector *v, const char *name, enum lw_key key)
 	if (key == LW_JS_ENC_KEY || key == LW_JS_INT_KEY) {
 		lw_block_js(block, key, &v->request.dev_eui);
 	} else if (v->opt_neg) {
-		lw_block_v11(block, key, v->accept.join_nonce,
-		    &v->request.join_eui, v->request.dev_nonce);
+		lw_block_v11(block, key, v->accept.join_nonce, &v->join_eui,
+		    v->request.counter);
 	} else {
 		lw_block_v10(block, key, v->accept.join_nonce, v->accept.net_id,
-		    v->request.dev_nonce);
+		    v->request.counter);
 	}
 	sim_crypto_encrypt(crypto, root, block, sizeof(block), block);
 	assert_memory_equal(block, wanted.b, sizeof(block));
@@ -195,18 +243,29 @@ check_keys(const struct vector *v)
 	check_key(v, "JSIntKey", LW_JS_INT_KEY);
 }
 
-static void
-test_joins(void **state)
+static enum lw_join_type
+vector_type(const char *line)
 {
-	FILE *in = vectors_open("lorawan_joins.jsonl");
+	static const char member_name[] = "\"rejoin_type\":";
+	const char *at = strstr(line, member_name);
+
+	return at == NULL
+	    ? LW_JOIN_REQUEST
+	    : (enum lw_join_type)(at[sizeof(member_name) - 1] - '0');
+}
+
+static int
+check_vectors(const char *name)
+{
+	FILE *in = vectors_open(name);
 	char line[2048];
 	int count = 0;
 
-	(void)state;
 	while (fgets(line, sizeof(line), in) != NULL) {
 		struct vector v = { .line = line };
 
 		v.opt_neg = strstr(line, "\"opt_neg\":true") != NULL;
+		v.type = vector_type(line);
 		vector_roots(&v);
 		check_request(&v);
 		check_accept(&v);
@@ -214,7 +273,21 @@ test_joins(void **state)
 		count++;
 	}
 	(void)fclose(in);
-	assert_int_equal(count, 120);
+	return count;
+}
+
+static void
+test_joins(void **state)
+{
+	(void)state;
+	assert_int_equal(check_vectors("lorawan_joins.jsonl"), 120);
+}
+
+static void
+test_rejoins(void **state)
+{
+	(void)state;
+	assert_int_equal(check_vectors("lorawan_rejoins.jsonl"), 72);
 }
 
 /* ---- published values ---- */
@@ -286,8 +359,8 @@ static void
 test_request_lengths(void **state)
 {
 	uint8_t phy[256] = { 0 };
-	struct lw_join_request untouched;
-	struct lw_join_request r;
+	struct lw_request untouched;
+	struct lw_request r;
 
 	(void)state;
 	memset(&r, 0x5A, sizeof(r));
@@ -310,7 +383,7 @@ static void
 test_request_mhdr(void **state)
 {
 	uint8_t phy[LW_JOIN_REQUEST_LEN];
-	struct lw_join_request r;
+	struct lw_request r;
 
 	(void)state;
 	memcpy(phy, good, sizeof(phy));
@@ -334,16 +407,125 @@ test_request_fields(void **state)
 	    0xa2, 0x4c } };
 	const struct eui64 dev_eui = { { 0x00, 0x04, 0xa3, 0x0b, 0x00, 0x1c,
 	    0x05, 0x3e } };
-	struct lw_join_request r;
+	struct lw_request r;
 
 	(void)state;
 	assert_int_equal(
 	    lw_join_request_parse(good, sizeof(good), &r, NULL), JY_OK);
 	assert_true(eui64_eq(&r.join_eui, &join_eui));
 	assert_true(eui64_eq(&r.dev_eui, &dev_eui));
-	assert_int_equal(r.dev_nonce, 0x0100);
+	assert_int_equal(r.counter, 0x0100);
 	assert_memory_equal(r.mic, good + 19, 4);
+	assert_int_equal(r.mic_input_len, 19);
 	assert_memory_equal(r.mic_input, good, 19);
+	assert_int_equal(r.type, LW_JOIN_REQUEST);
+	assert_true(r.has_join_eui);
+}
+
+/* MHDR, type, NetID, DevEUI, RJcount0, MIC. */
+static const uint8_t rejoin_0[LW_REJOIN_02_LEN] = { 0xC0, 0x00, 0x13, 0x05,
+	0x60, 0x3e, 0x05, 0x1c, 0x00, 0x0b, 0xa3, 0x04, 0x00, 0x00, 0x01, 0xaa,
+	0xbb, 0xcc, 0xdd };
+
+/* MHDR, type, JoinEUI, DevEUI, RJcount1, MIC. */
+static const uint8_t rejoin_1[LW_REJOIN_1_LEN] = { 0xC0, 0x01, 0x4c, 0xa2, 0x01,
+	0xd0, 0x7e, 0xd5, 0xb3, 0x70, 0x3e, 0x05, 0x1c, 0x00, 0x0b, 0xa3, 0x04,
+	0x00, 0xff, 0x00, 0xaa, 0xbb, 0xcc, 0xdd };
+
+static void
+test_rejoin_fields(void **state)
+{
+	const struct eui64 join_eui = { { 0x70, 0xb3, 0xd5, 0x7e, 0xd0, 0x01,
+	    0xa2, 0x4c } };
+	const struct eui64 dev_eui = { { 0x00, 0x04, 0xa3, 0x0b, 0x00, 0x1c,
+	    0x05, 0x3e } };
+	uint8_t phy[LW_REJOIN_02_LEN];
+	struct lw_request r;
+
+	(void)state;
+	memcpy(phy, rejoin_0, sizeof(phy));
+	for (uint8_t type = 0; type <= 2; type += 2) {
+		phy[1] = type;
+		assert_int_equal(
+		    lw_rejoin_request_parse(phy, sizeof(phy), &r, NULL), JY_OK);
+		assert_int_equal(r.type, type);
+		assert_false(r.has_join_eui);
+		assert_int_equal(r.net_id, 0x600513);
+		assert_true(eui64_eq(&r.dev_eui, &dev_eui));
+		assert_int_equal(r.counter, 0x0100);
+		assert_memory_equal(r.mic, phy + 15, 4);
+		assert_int_equal(r.mic_input_len, 15);
+		assert_memory_equal(r.mic_input, phy, 15);
+	}
+	assert_int_equal(
+	    lw_rejoin_request_parse(rejoin_1, sizeof(rejoin_1), &r, NULL),
+	    JY_OK);
+	assert_int_equal(r.type, LW_JOIN_REJOIN_1);
+	assert_true(r.has_join_eui);
+	assert_true(eui64_eq(&r.join_eui, &join_eui));
+	assert_true(eui64_eq(&r.dev_eui, &dev_eui));
+	assert_int_equal(r.counter, 0x00FF);
+	assert_memory_equal(r.mic, rejoin_1 + 20, 4);
+	assert_int_equal(r.mic_input_len, 20);
+	assert_memory_equal(r.mic_input, rejoin_1, 20);
+}
+
+/* Every length with every type: only three pairs are frames. */
+static void
+test_rejoin_lengths(void **state)
+{
+	uint8_t phy[64] = { 0xC0 };
+	struct lw_request untouched;
+	struct lw_request r;
+
+	(void)state;
+	memset(&r, 0x5A, sizeof(r));
+	untouched = r;
+	for (size_t len = 0; len <= sizeof(phy); len++) {
+		for (unsigned type = 0; type < 256; type++) {
+			bool fits = type == 1
+			    ? len == LW_REJOIN_1_LEN
+			    : type <= 2 && len == LW_REJOIN_02_LEN;
+			bool frame_len =
+			    len == LW_REJOIN_1_LEN || len == LW_REJOIN_02_LEN;
+			struct errctx ec = ERRCTX_INIT;
+			enum jy_err err;
+
+			phy[1] = (uint8_t)type;
+			err = lw_rejoin_request_parse(phy, len, &r, &ec);
+			assert_int_equal(ec.err, err);
+			if (fits) {
+				assert_int_equal(err, JY_OK);
+				r = untouched;
+				continue;
+			}
+			assert_int_equal(err,
+			    frame_len && type > 2 ? JY_EINVAL : JY_EFRAMESIZE);
+			assert_memory_equal(&r, &untouched, sizeof(r));
+		}
+	}
+}
+
+/* All 256 MHDRs: MType 6 and Major 0 pass, whatever the RFU bits. */
+static void
+test_rejoin_mhdr(void **state)
+{
+	uint8_t phy[LW_REJOIN_1_LEN];
+	struct lw_request r;
+
+	(void)state;
+	memcpy(phy, rejoin_1, sizeof(phy));
+	for (unsigned mhdr = 0; mhdr < 256; mhdr++) {
+		bool ok = (mhdr & 0xE3U) == 0xC0;
+
+		phy[0] = (uint8_t)mhdr;
+		assert_int_equal(
+		    lw_rejoin_request_parse(phy, sizeof(phy), &r, NULL),
+		    ok ? JY_OK : JY_EINVAL);
+		if (ok) {
+			assert_int_equal(r.mic_input[0], mhdr);
+		}
+	}
 }
 
 static const struct eui64 join_eui_up = { { 1, 2, 3, 4, 5, 6, 7, 8 } };
@@ -428,11 +610,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_joins),
+		cmocka_unit_test(test_rejoins),
 		cmocka_unit_test(test_published_v10),
 		cmocka_unit_test(test_published_v11_accept),
 		cmocka_unit_test(test_request_lengths),
 		cmocka_unit_test(test_request_mhdr),
 		cmocka_unit_test(test_request_fields),
+		cmocka_unit_test(test_rejoin_fields),
+		cmocka_unit_test(test_rejoin_lengths),
+		cmocka_unit_test(test_rejoin_mhdr),
 		cmocka_unit_test(test_accept_octets),
 		cmocka_unit_test(test_accept_types),
 		cmocka_unit_test(test_blocks),

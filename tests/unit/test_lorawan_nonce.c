@@ -85,6 +85,51 @@ test_nonce_detail(void **state)
 }
 
 static void
+test_rj_count(void **state)
+{
+	static const struct {
+		bool has_last;
+		uint16_t last, count;
+		enum jy_err wanted;
+	} cases[] = {
+		{ false, 0, 0, JY_OK },
+		{ false, 65535, 0, JY_OK }, /* what stands in last is nothing */
+		{ true, 0, 0, JY_ERJCOUNT }, { true, 0, 1, JY_OK },
+		{ true, 0x00FF, 0x0100, JY_OK },
+		{ true, 0x0100, 0x00FF, JY_ERJCOUNT },
+		{ true, 0x0100, 0x0100, JY_ERJCOUNT },
+		{ true, 65534, 65535, JY_OK },
+		{ true, 65535, 65535, JY_ERJCOUNT },
+		{ true, 65535, 0, JY_ERJCOUNT }, /* it does not wrap */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct errctx ec = ERRCTX_INIT;
+
+		assert_int_equal(
+		    lw_rj_count_check("RJcount1", cases[i].has_last,
+			cases[i].last, cases[i].count, &ec),
+		    cases[i].wanted);
+		assert_int_equal(ec.err, cases[i].wanted);
+	}
+}
+
+static void
+test_rj_count_detail(void **state)
+{
+	struct errctx ec = ERRCTX_INIT;
+
+	(void)state;
+	assert_int_equal(
+	    lw_rj_count_check("RJcount0", true, 300, 299, &ec), JY_ERJCOUNT);
+	assert_non_null(strstr(ec.text, "RJcount0"));
+	assert_non_null(strstr(ec.text, "299"));
+	assert_non_null(strstr(ec.text, "300"));
+	assert_non_null(strstr(ec.text, "counter"));
+}
+
+static void
 test_nonce_rule_str(void **state)
 {
 	(void)state;
@@ -186,6 +231,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nonce_check),
 		cmocka_unit_test(test_nonce_detail),
+		cmocka_unit_test(test_rj_count),
+		cmocka_unit_test(test_rj_count_detail),
 		cmocka_unit_test(test_nonce_rule_str),
 		cmocka_unit_test(test_join_nonce),
 		cmocka_unit_test(test_version_spellings),

@@ -10,6 +10,7 @@ sim=$(pwd)/joinery-sim
 export PYTHONDONTWRITEBYTECODE=1
 
 $sim vectors | cmp - "$srcdir/tests/vectors/lorawan_joins.jsonl"
+$sim vectors --rejoins | cmp - "$srcdir/tests/vectors/lorawan_rejoins.jsonl"
 
 for python in "${PYTHON:-python3}" /usr/bin/python3 ""; do
 	if [ -z "$python" ]; then
@@ -25,8 +26,12 @@ other=$(mktemp)
 trap 'rm -f "$other"' EXIT
 "$python" "$srcdir/tests/vectors/oracle.py" \
 	"$srcdir/tests/vectors/lorawan_joins.jsonl"
+"$python" "$srcdir/tests/vectors/oracle.py" \
+	"$srcdir/tests/vectors/lorawan_rejoins.jsonl"
 for seed in 1 20260131 4294967295; do
 	$sim vectors --seed $seed >"$other"
+	"$python" "$srcdir/tests/vectors/oracle.py" "$other"
+	$sim vectors --rejoins --seed $seed >"$other"
 	"$python" "$srcdir/tests/vectors/oracle.py" "$other"
 done
 JOINERY_SIM=$sim "$python" "$srcdir/tests/unit/test_sim_join.py"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""LoRaWAN joins once more, in Python: the judge over joinery-sim's vectors.
+"""LoRaWAN joins and rejoins in Python: the judge over joinery-sim's vectors.
 
 Written from LoRaWAN L2 1.0.4 (TS001) and 1.1, RFC 4493 and RFC 3394, on the
 "cryptography" package.  "oracle.py FILE" reads lines of "joinery-sim
@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 INPUTS = {"mac_version", "opt_neg", "join_eui", "dev_eui", "nwk_key",
           "app_key", "v10_root", "dev_nonce", "join_nonce", "net_id",
           "dev_addr", "dl_settings", "rx_delay", "cf_list", "ns_kek",
-          "as_kek"}
+          "as_kek", "rejoin_type", "rj_count0", "rj_count1",
+          "session_join_nonce", "session_dev_nonce", "session_net_id"}
+NO_OCTETS = {"mac_version", "opt_neg", "v10_root", "rejoin_type"}
 
 
 def aes_encrypt(key, blocks):
@@ -88,21 +90,64 @@ class Join:
         head = b"\xff" + on_air(self.join_eui) + on_air(self.dev_nonce)
         return frame, cmac(self.js_key(6), head + frame)[:4]
 
+    accept_key = property(lambda self: self.nwk_root)
+
     def accept(self):
         frame, mic = self.accept_clear()
-        return frame[:1] + aes_decrypt(self.nwk_root, frame[1:] + mic)
+        return frame[:1] + aes_decrypt(self.accept_key, frame[1:] + mic)
+
+
+class Rejoin(Join):
+    """A rejoin; counter is RJcount0 or RJcount1, session the one in use."""
+
+    def __init__(self, rejoin_type, counter, session=None, **inputs):
+        super().__init__(dev_nonce=counter, **inputs)
+        self.rejoin_type, self.session = rejoin_type, session
+
+    def request(self):
+        who = on_air(self.dev_eui) + on_air(self.dev_nonce)
+        if self.rejoin_type == 1:
+            frame = b"\xc0\x01" + on_air(self.join_eui) + who
+            return frame + cmac(self.js_key(6), frame)[:4]
+        frame = (bytes([0xC0, self.rejoin_type]) +
+                 on_air(self.session.net_id) + who)
+        return frame + cmac(self.session.session_keys()["SNwkSIntKey"],
+                            frame)[:4]
+
+    def accept_clear(self):
+        frame, _ = super().accept_clear()
+        head = (bytes([self.rejoin_type]) + on_air(self.join_eui) +
+                on_air(self.dev_nonce))
+        return frame, cmac(self.js_key(6), head + frame)[:4]
+
+    accept_key = property(lambda self: self.js_key(5))
+
+
+def from_vector(vector, octets):
+    """The join or rejoin of a line."""
+    common = {name: octets.get(name) for name in (
+        "join_eui", "dev_eui", "nwk_key", "app_key", "join_nonce", "net_id",
+        "dev_addr", "dl_settings", "rx_delay", "cf_list", "ns_kek",
+        "as_kek")}
+    common |= {"opt_neg": vector["opt_neg"], "v10_root": vector["v10_root"]}
+    if "rejoin_type" not in vector:
+        return Join(dev_nonce=octets["dev_nonce"], **common)
+    if vector["rejoin_type"] == 1:
+        return Rejoin(1, octets["rj_count1"], **common)
+    session = Join(**common | {"join_nonce": octets["session_join_nonce"],
+                               "dev_nonce": octets["session_dev_nonce"],
+                               "net_id": octets["session_net_id"]})
+    return Rejoin(vector["rejoin_type"], octets["rj_count0"], session,
+                  **common)
 
 
 def results(vector):
     """All results of a vector, as the names and digits of its line."""
     octets = {name: bytes.fromhex(vector[name])
-              for name in INPUTS & vector.keys()
-              if name not in ("mac_version", "opt_neg", "v10_root")}
-    octets.setdefault("nwk_key", None)
-    octets.setdefault("app_key", None)
-    join = Join(opt_neg=vector["opt_neg"], v10_root=vector["v10_root"],
-                **octets)
-    out = {"join_request": join.request(), "join_accept": join.accept()}
+              for name in (INPUTS & vector.keys()) - NO_OCTETS}
+    join = from_vector(vector, octets)
+    request = "rejoin_request" if "rejoin_type" in vector else "join_request"
+    out = {request: join.request(), "join_accept": join.accept()}
     if join.opt_neg:
         out["JSEncKey"] = join.js_key(5)
         out["JSIntKey"] = join.js_key(6)
@@ -115,12 +160,15 @@ def results(vector):
 
 def check_inputs(vector):
     """Complain about inputs that could hide a wrong octet order."""
-    for name in ("join_eui", "dev_eui", "net_id", "dev_addr", "cf_list"):
-        octets = bytes.fromhex(vector[name])
+    for name in ("join_eui", "dev_eui", "net_id", "dev_addr", "cf_list",
+                 "session_net_id"):
+        octets = bytes.fromhex(vector.get(name, ""))
         if octets and octets == octets[::-1]:
             raise ValueError(f"{name} is a palindrome")
     if vector["opt_neg"] != (vector["mac_version"] == "1.1"):
         raise ValueError("OptNeg does not agree with the MAC version")
+    if "rejoin_type" in vector and not vector["opt_neg"]:
+        raise ValueError("rejoins are of 1.1")
     if vector["opt_neg"] != (int(vector["dl_settings"], 16) >= 0x80):
         raise ValueError("OptNeg does not agree with DLSettings")
 
@@ -139,7 +187,7 @@ def main(path):
                     print(f"{path}:{lines}: {name}: {theirs.get(name)} "
                           f"instead of {mine.get(name)}")
     print(f"{path}: {lines} joins, {wrong} wrong results")
-    return 1 if wrong or lines < 100 else 0
+    return 1 if wrong or lines < 72 else 0
 
 
 if __name__ == "__main__":
