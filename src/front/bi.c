@@ -273,16 +273,18 @@ ask_refuse_garbage(struct bi_ask *a, char *why)
 
 /* What the connection and the header of the request prove about the peer. */
 static bool
-ask_prove(struct bi_ask *a, const char **why, const char **todo)
+ask_prove(struct bi_ask *a, char *why, size_t why_cap, const char **todo)
 {
-	const char *proxied =
-	    http_header(a->exchange, a->server->conf->bi_proxy_header);
+	const char *header = a->server->conf->bi_proxy_header;
+	const char *proxied = http_header(a->exchange, header);
 	const struct tls_peer *peer = http_tls_peer(a->exchange);
 	Joinery__Corridor__Credential *cred = &a->credential;
 
 	if (proxied != NULL && proxied[0] != '\0') {
 		if (!http_from_proxy(a->exchange)) {
-			*why = "somebody who is no proxy names the peer";
+			(void)snprintf(why, why_cap,
+			    "%s names %s, and comes from nobody of bi-proxies",
+			    header, proxied);
 			*todo = "add it to bi-proxies if it is ours; else it "
 				"claims to be what it is not";
 			return false;
@@ -304,7 +306,8 @@ ask_prove(struct bi_ask *a, const char **why, const char **todo)
 		cred->authorization_hash.data = a->authorization_hash;
 		cred->authorization_hash.len = sizeof(a->authorization_hash);
 	}
-	*why = "the request proves nothing about its sender";
+	(void)snprintf(
+	    why, why_cap, "the request proves nothing about its sender");
 	*todo = "give the peer a certificate, or a token or password that the "
 		"server can read";
 	return cred->proxied_peer != NULL || cred->has_cert_fingerprint ||
@@ -314,13 +317,12 @@ ask_prove(struct bi_ask *a, const char **why, const char **todo)
 static void
 ask_call(struct bi_ask *a)
 {
-	const char *why, *todo;
-	char text[80];
+	const char *todo;
+	char why[240];
 
-	if (!ask_prove(a, &why, &todo)) {
+	if (!ask_prove(a, why, sizeof(why), &todo)) {
 		a->server->stats.bi_unproved++;
-		(void)snprintf(text, sizeof(text), "%s", why);
-		ask_refuse(a, BI_RESULT_SENDER, text, todo);
+		ask_refuse(a, BI_RESULT_SENDER, why, todo);
 		return;
 	}
 	dispatch_call(a->server, &a->waiter, &a->message.call, sys_mono_us());
