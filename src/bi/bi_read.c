@@ -7,165 +7,14 @@
  * nobody to answer to, and the message is garbage.  From then on whatever is
  * wrong is refused, the first thing wrong says how, and reading goes on so that
  * the answer echoes what can be echoed.
- *
- * Optional members that are null count as absent: some peers write them so.
- * Required ones that are null are missing.
  */
 #include "src/bi/bi.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "src/base/hex.h"
+#include "src/bi/member.h"
 #include "src/lorawan/version.h"
-
-struct reading {
-	const json_t *msg;
-	struct bi_request *q;
-	struct errctx *ec;
-	bool refused;
-};
-
-/*
- * Integers are read as reals, so that one beyond 64 bits makes its member
- * wrong, not the message.  uint32 is exact in a double.
- */
-#define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL)
-
-#define REFUSE(r, result, ...) \
-	((void)err_set((r)->ec, JY_EINVAL, __VA_ARGS__), \
-	    refuse((r), BI_RESULT_##result))
-
-static bool
-refuse(struct reading *r, enum bi_result result)
-{
-	if (!r->refused) {
-		r->refused = true;
-		r->q->refused = result;
-	}
-	return false;
-}
-
-/* ---- texts ---- */
-
-static bool
-is_printable(const char *text)
-{
-	for (; *text != '\0'; text++) {
-		if (*text < ' ' || *text > '~') {
-			return false;
-		}
-	}
-	return true;
-}
-
-#define SHOWN_MAX 48U
-
-/* The beginning of what a peer wrote, fit for people's eyes. */
-static const char *
-shown(const char *text, char out[SHOWN_MAX + 1])
-{
-	size_t i;
-
-	for (i = 0; i < SHOWN_MAX && text[i] != '\0'; i++) {
-		bool plain = text[i] >= ' ' && text[i] <= '~';
-
-		out[i] = (char)(plain ? text[i] : '?');
-	}
-	out[i] = '\0';
-	return out;
-}
-
-/* Digits behind the 0x that some peers write. */
-static const char *
-digits_of(const char *text)
-{
-	bool prefixed = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-
-	return prefixed ? text + 2 : text;
-}
-
-static bool
-is_hex(const char *digits)
-{
-	return strspn(digits, "0123456789abcdefABCDEF") == strlen(digits) &&
-	    strlen(digits) % 2 == 0;
-}
-
-/* ---- members ---- */
-
-static const json_t *
-member(const struct reading *r, const char *name)
-{
-	const json_t *value = json_object_get(r->msg, name);
-
-	return json_is_null(value) ? NULL : value;
-}
-
-/* NULL if it is absent, and if it is no string: then the message is refused. */
-static const char *
-optional_text(struct reading *r, const char *name)
-{
-	const json_t *value = member(r, name);
-
-	if (value != NULL && !json_is_string(value)) {
-		REFUSE(r, MALFORMED, "%s is not a string", name);
-	}
-	return json_string_value(value);
-}
-
-static const char *
-required_text(struct reading *r, const char *name)
-{
-	if (member(r, name) == NULL) {
-		REFUSE(r, MALFORMED, "%s is missing", name);
-		return NULL;
-	}
-	return optional_text(r, name);
-}
-
-/* Read a text of n octets exactly. */
-static bool
-parse_octets(
-    struct reading *r, const char *name, const char *text, void *out, size_t n)
-{
-	const char *digits = digits_of(text);
-
-	if (!hex_parse(digits, strlen(digits), out, n)) {
-		return REFUSE(r, MALFORMED, "%s is not %zu hexadecimal digits",
-		    name, 2 * n);
-	}
-	return true;
-}
-
-static bool
-read_octets(struct reading *r, const char *name, void *out, size_t n)
-{
-	const char *text = required_text(r, name);
-
-	return text != NULL && parse_octets(r, name, text, out, n);
-}
-
-static bool
-read_number(struct reading *r, const char *name, uint32_t max, uint32_t *out)
-{
-	const json_t *value = member(r, name);
-	double n;
-
-	if (value == NULL) {
-		return REFUSE(r, MALFORMED, "%s is missing", name);
-	}
-	n = json_real_value(value);
-	if (!json_is_real(value) || n < 0 || n > max ||
-	    (double)(uint32_t)n != n) {
-		return REFUSE(
-		    r, MALFORMED, "%s is not a number from 0 to %u", name, max);
-	}
-	*out = (uint32_t)n;
-	return true;
-}
 
 static uint32_t
 be_value(const uint8_t *be, size_t n)
@@ -188,28 +37,35 @@ octets(uint8_t *data, size_t len)
 
 /* ---- the header ---- */
 
-/* A part of the address of an answer: false, and ec says why. */
+/* What is wrong with a part of the address of an answer; NULL: nothing. */
+static const char *
+address_fault(const json_t *value, size_t max_len)
+{
+	if (value == NULL) {
+		return "missing";
+	}
+	if (!json_is_string(value)) {
+		return "not a string";
+	}
+	if (json_string_length(value) > max_len) {
+		return "too long";
+	}
+	return member_is_printable(json_string_value(value))
+	    ? NULL
+	    : "not printable ASCII";
+}
+
 static bool
 read_address(struct reading *r, const char *name, char *out, size_t max_len)
 {
 	const json_t *value = json_object_get(r->msg, name);
-	const char *text = json_string_value(value);
-	const char *why = NULL;
+	const char *fault = address_fault(value, max_len);
 
-	if (value == NULL) {
-		why = "missing";
-	} else if (text == NULL) {
-		why = "not a string";
-	} else if (json_string_length(value) > max_len) {
-		why = "too long";
-	} else if (!is_printable(text)) {
-		why = "not printable ASCII";
-	}
-	if (why != NULL) {
-		(void)err_set(r->ec, JY_EINVAL, "%s is %s", name, why);
+	if (fault != NULL) {
+		(void)err_set(r->ec, JY_EINVAL, "%s is %s", name, fault);
 		return false;
 	}
-	memcpy(out, text, strlen(text) + 1);
+	memcpy(out, json_string_value(value), json_string_length(value) + 1);
 	return true;
 }
 
@@ -224,15 +80,16 @@ ends_in_req(const char *type)
 static void
 read_token(struct reading *r, const char *name, char *out)
 {
-	const char *text = optional_text(r, name);
+	const char *text = member_optional_text(r, name);
 
 	if (text == NULL) {
 		return;
 	}
-	if (!is_hex(digits_of(text))) {
-		REFUSE(r, MALFORMED, "%s is not hexadecimal octets", name);
+	if (!member_is_hex(member_digits(text))) {
+		MEMBER_REFUSE(
+		    r, MALFORMED, "%s is not hexadecimal octets", name);
 	} else if (strlen(text) > BI_TOKEN_MAX) {
-		REFUSE(r, MALFORMED, "%s is too long", name);
+		MEMBER_REFUSE(r, MALFORMED, "%s is too long", name);
 	} else {
 		memcpy(out, text, strlen(text) + 1);
 	}
@@ -242,13 +99,13 @@ read_token(struct reading *r, const char *name, char *out)
 static void
 read_ns_id(struct reading *r, const char *name, char out[17], uint8_t be[8])
 {
-	const char *text = optional_text(r, name);
+	const char *text = member_optional_text(r, name);
 
 	if (text == NULL || text[0] == '\0') {
 		return;
 	}
-	if (parse_octets(r, name, text, be, 8)) {
-		memcpy(out, digits_of(text), 17);
+	if (member_parse_octets(r, name, text, be, 8)) {
+		memcpy(out, member_digits(text), 17);
 	}
 }
 
@@ -260,20 +117,21 @@ static void
 read_header(struct reading *r)
 {
 	struct bi_request *q = r->q;
-	const json_t *version = member(r, "ProtocolVersion");
+	const json_t *version = member_get(r, "ProtocolVersion");
 	const char *text = json_string_value(version);
-	char buf[SHOWN_MAX + 1];
+	char buf[MEMBER_SHOWN_MAX + 1];
 	uint8_t unused[8];
 
 	if (version == NULL) {
-		REFUSE(r, VERSION, "ProtocolVersion is missing");
+		MEMBER_REFUSE(r, VERSION, "ProtocolVersion is missing");
 	} else if (text == NULL) {
-		REFUSE(r, VERSION, "ProtocolVersion is not a string");
+		MEMBER_REFUSE(r, VERSION, "ProtocolVersion is not a string");
 	} else if (strcmp(text, "1.0") != 0 && strcmp(text, "1.1") != 0) {
-		REFUSE(r, VERSION, "ProtocolVersion \"%s\" is not 1.0 or 1.1",
-		    shown(text, buf));
+		MEMBER_REFUSE(r, VERSION,
+		    "ProtocolVersion \"%s\" is not 1.0 or 1.1",
+		    member_shown(text, buf));
 	}
-	(void)read_number(r, "TransactionID", UINT32_MAX, &q->transaction_id);
+	(void)member_number(r, "TransactionID", UINT32_MAX, &q->transaction_id);
 	read_token(r, "SenderToken", q->sender_token);
 	read_token(r, "ReceiverToken", q->receiver_token);
 	if (q->version == BI_1_1) {
@@ -290,9 +148,9 @@ read_euis(struct reading *r)
 {
 	struct bi_request *q = r->q;
 
-	(void)parse_octets(r, "ReceiverID", q->receiver_id, q->join_eui_be,
-	    sizeof(q->join_eui_be));
-	if (read_octets(r, "DevEUI", q->dev_eui_be, sizeof(q->dev_eui_be))) {
+	(void)member_parse_octets(r, "ReceiverID", q->receiver_id,
+	    q->join_eui_be, sizeof(q->join_eui_be));
+	if (member_octets(r, "DevEUI", q->dev_eui_be, sizeof(q->dev_eui_be))) {
 		hex_format(q->dev_eui_be, sizeof(q->dev_eui_be), q->dev_eui);
 	}
 }
@@ -304,7 +162,7 @@ read_net_id(struct reading *r)
 	struct bi_request *q = r->q;
 	uint8_t be[3];
 
-	if (parse_octets(r, "SenderID", q->sender_id, be, sizeof(be))) {
+	if (member_parse_octets(r, "SenderID", q->sender_id, be, sizeof(be))) {
 		q->sender.has_net_id = true;
 		q->sender.net_id = be_value(be, sizeof(be));
 	}
@@ -319,16 +177,16 @@ read_net_id(struct reading *r)
 static void
 read_mac_version(struct reading *r)
 {
-	const char *text = required_text(r, "MACVersion");
-	char buf[SHOWN_MAX + 1];
+	const char *text = member_text(r, "MACVersion");
+	char buf[MEMBER_SHOWN_MAX + 1];
 	enum lw_version version;
 
 	if (text == NULL) {
 		return;
 	}
 	if (!lw_version_parse(text, &version)) {
-		REFUSE(r, MALFORMED, "MACVersion \"%s\" is none",
-		    shown(text, buf));
+		MEMBER_REFUSE(r, MALFORMED, "MACVersion \"%s\" is none",
+		    member_shown(text, buf));
 		return;
 	}
 	r->q->join.has_mac_version = true;
@@ -339,12 +197,13 @@ static void
 read_cf_list(struct reading *r)
 {
 	struct bi_request *q = r->q;
-	const char *text = optional_text(r, "CFList");
+	const char *text = member_optional_text(r, "CFList");
 
-	if (text == NULL || digits_of(text)[0] == '\0') {
+	if (text == NULL || member_digits(text)[0] == '\0') {
 		return;
 	}
-	if (parse_octets(r, "CFList", text, q->cf_list, sizeof(q->cf_list))) {
+	if (member_parse_octets(
+		r, "CFList", text, q->cf_list, sizeof(q->cf_list))) {
 		q->join.has_cf_list = true;
 		q->join.cf_list = octets(q->cf_list, sizeof(q->cf_list));
 	}
@@ -355,18 +214,19 @@ static void
 read_phy_payload(struct reading *r)
 {
 	struct bi_request *q = r->q;
-	const char *text = required_text(r, "PHYPayload");
+	const char *text = member_text(r, "PHYPayload");
 	size_t len;
 
 	if (text == NULL) {
 		return;
 	}
-	text = digits_of(text);
+	text = member_digits(text);
 	len = strlen(text) / 2;
-	if (!is_hex(text)) {
-		REFUSE(r, MALFORMED, "PHYPayload is not hexadecimal octets");
+	if (!member_is_hex(text)) {
+		MEMBER_REFUSE(
+		    r, MALFORMED, "PHYPayload is not hexadecimal octets");
 	} else if (len == 0 || len > sizeof(q->phy)) {
-		REFUSE(r, FRAME_SIZE, "PHYPayload has %zu octets", len);
+		MEMBER_REFUSE(r, FRAME_SIZE, "PHYPayload has %zu octets", len);
 	} else if (hex_parse(text, 2 * len, q->phy, len)) {
 		q->join.has_phy_payload = true;
 		q->join.phy_payload = octets(q->phy, len);
@@ -378,22 +238,23 @@ read_join(struct reading *r)
 {
 	struct bi_request *q = r->q;
 	Joinery__V1__JoinRequest *j = &q->join;
-	uint8_t dev_addr[4];
+	uint8_t dev_addr[4] = { 0 };
 	uint8_t dl_settings = 0;
 
 	read_euis(r);
 	read_net_id(r);
 	read_mac_version(r);
-	j->has_dev_addr = read_octets(r, "DevAddr", dev_addr, sizeof(dev_addr));
-	j->has_dl_settings = read_octets(r, "DLSettings", &dl_settings, 1);
-	j->has_rx_delay = read_number(r, "RxDelay", 15, &j->rx_delay);
+	j->has_dev_addr =
+	    member_octets(r, "DevAddr", dev_addr, sizeof(dev_addr));
+	j->has_dl_settings = member_octets(r, "DLSettings", &dl_settings, 1);
+	j->has_rx_delay = member_number(r, "RxDelay", 15, &j->rx_delay);
 	read_cf_list(r);
 	/* The last: MalformedRequest goes before FrameSizeError. */
 	read_phy_payload(r);
 
 	j->has_net_id = true;
 	j->net_id = q->sender.net_id;
-	j->dev_addr = j->has_dev_addr ? be_value(dev_addr, 4) : 0;
+	j->dev_addr = be_value(dev_addr, sizeof(dev_addr));
 	j->dl_settings = dl_settings;
 	j->has_dev_eui = j->has_join_eui = true;
 	j->dev_eui = octets(q->dev_eui_be, sizeof(q->dev_eui_be));
@@ -423,17 +284,18 @@ static void
 read_session_key_id(struct reading *r)
 {
 	struct bi_request *q = r->q;
-	const char *text = required_text(r, "SessionKeyID");
+	const char *text = member_text(r, "SessionKeyID");
 
 	if (text == NULL) {
 		return;
 	}
-	text = digits_of(text);
-	if (!is_hex(text) || text[0] == '\0') {
-		REFUSE(r, MALFORMED, "SessionKeyID is not hexadecimal octets");
+	text = member_digits(text);
+	if (!member_is_hex(text) || text[0] == '\0') {
+		MEMBER_REFUSE(
+		    r, MALFORMED, "SessionKeyID is not hexadecimal octets");
 	} else if (!hex_parse(text, strlen(text), q->session_key_id,
 		       sizeof(q->session_key_id))) {
-		REFUSE(
+		MEMBER_REFUSE(
 		    r, DEVICE, "SessionKeyID has %zu octets", strlen(text) / 2);
 	}
 }
@@ -446,7 +308,7 @@ read_app_s_key_req(struct reading *r)
 
 	read_euis(r);
 	if (q->sender_id[0] == '\0') {
-		REFUSE(r, MALFORMED, "SenderID is empty");
+		MEMBER_REFUSE(r, MALFORMED, "SenderID is empty");
 	}
 	q->sender.as_id = q->sender_id;
 	read_session_key_id(r);
@@ -498,7 +360,7 @@ read_request(struct reading *r)
 			return;
 		}
 	}
-	REFUSE(r, MALFORMED, "MessageType %s is not for a Join Server",
+	MEMBER_REFUSE(r, MALFORMED, "MessageType %s is not for a Join Server",
 	    r->q->message_type);
 }
 
@@ -511,16 +373,16 @@ read_notice(struct reading *r)
 	    json_string_value(json_object_get(result, "ResultCode"));
 	const char *text =
 	    json_string_value(json_object_get(result, "Description"));
-	char sender[SHOWN_MAX + 1];
-	char code_buf[SHOWN_MAX + 1];
-	char text_buf[SHOWN_MAX + 1];
+	char sender[MEMBER_SHOWN_MAX + 1];
+	char code_buf[MEMBER_SHOWN_MAX + 1];
+	char text_buf[MEMBER_SHOWN_MAX + 1];
 
-	(void)read_number(
+	(void)member_number(
 	    r, "TransactionID", UINT32_MAX, &r->q->transaction_id);
 	(void)err_replace(r->ec, JY_EINVAL, "ErrorNotif from %s: %s (%s)",
-	    shown(r->q->sender_id, sender),
-	    shown(code != NULL ? code : "no ResultCode", code_buf),
-	    shown(text != NULL ? text : "", text_buf));
+	    member_shown(r->q->sender_id, sender),
+	    member_shown(code != NULL ? code : "no ResultCode", code_buf),
+	    member_shown(text != NULL ? text : "", text_buf));
 }
 
 static enum bi_reading
@@ -562,7 +424,7 @@ bi_read(const void *body, size_t len, struct bi_request *out, struct errctx *ec)
 {
 	struct reading r = { NULL, out, ec, false };
 	enum bi_reading reading = BI_GARBAGE;
-	char buf[SHOWN_MAX + 1];
+	char buf[MEMBER_SHOWN_MAX + 1];
 	json_error_t error;
 	json_t *msg;
 
@@ -577,11 +439,11 @@ bi_read(const void *body, size_t len, struct bi_request *out, struct errctx *ec)
 		    ec, JY_EINVAL, "more than %u octets", BI_BODY_MAX);
 		return BI_GARBAGE;
 	}
-	msg = json_loadb(body, len, LOAD_FLAGS, &error);
+	msg = json_loadb(body, len, MEMBER_LOAD_FLAGS, &error);
 	r.msg = msg;
 	if (msg == NULL) {
 		(void)err_set(ec, JY_EINVAL, "not JSON: %s, line %d column %d",
-		    shown(error.text, buf), error.line, error.column);
+		    member_shown(error.text, buf), error.line, error.column);
 	} else if (!json_is_object(msg)) {
 		(void)err_set(ec, JY_EINVAL, "JSON, but no object");
 	} else {

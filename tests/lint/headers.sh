@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 builddir=${JOINERY_BUILDDIR:-build}
 
-libraries='libprotobuf-c libevent openssl p11-kit-1 lmdb libconfuse'
+libraries='libprotobuf-c libevent openssl p11-kit-1 lmdb libconfuse jansson'
 # shellcheck disable=SC2086 # a list of names
 read -ra flags <<<"$(pkg-config --cflags $libraries)"
 flags+=(-std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -I. "-I$builddir")
