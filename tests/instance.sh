@@ -71,12 +71,14 @@ first_file()
 	die "none of these is installed: $*"
 }
 
-free_port()
+# Two TCP ports that nobody uses.
+free_ports()
 {
 	python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
+sockets = [socket.socket() for _ in range(2)]
+for s in sockets:
+    s.bind(("127.0.0.1", 0))
+print(*[s.getsockname()[1] for s in sockets])'
 }
 
 # ---- certificates ----
@@ -148,6 +150,7 @@ write_conf()
 		socket = "$dir/$socket_name"
 		socket-mode = 0600
 		tls-listen = "127.0.0.1:$port"
+		bi-listen = "127.0.0.1:$bi_port"
 		tls-certificate = "$dir/server.pem"
 		tls-key = "$dir/server.key"
 		tls-client-ca = "$dir/ca.pem"
@@ -177,6 +180,7 @@ write_env()
 		put JOINERY_LOG "$dir/joineryd.log"
 		put JOINERY_SOCKET "$dir/$socket_name"
 		put JOINERY_TCP "localhost:$port"
+		put JOINERY_BI_URL "https://localhost:$bi_port/"
 		put JOINERY_CA "$dir/ca.pem"
 		put JOINERY_NS_CERT "$dir/ns.pem"
 		put JOINERY_NS_KEY "$dir/ns.key"
@@ -287,7 +291,7 @@ up()
 	random_hex 16 >"$dir/so-pin"
 	make_certificates
 	"prepare_$token"
-	port=$(free_port)
+	read -r port bi_port < <(free_ports)
 	write_conf
 	write_env
 	init_token

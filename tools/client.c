@@ -53,6 +53,12 @@ client_close(struct client *c)
 	}
 }
 
+void
+client_set_timeout(struct client *c, unsigned timeout_ms)
+{
+	c->timeout_ms = timeout_ms;
+}
+
 enum jy_err
 client_flush(struct client *c, struct errctx *ec)
 {

@@ -14,10 +14,14 @@
 #ifndef JY_TOOLS_CLIENT_H
 #define JY_TOOLS_CLIENT_H
 
+#include <limits.h>
+
 #include "proto/joinery.pb-c.h"
 #include "src/base/err.h"
 
 struct client;
+
+#define CLIENT_FOREVER UINT_MAX /* a time-out that never comes */
 
 struct client_config {
 	const char *socket; /* path; or NULL, and then: */
@@ -32,6 +36,9 @@ struct client_config {
 enum jy_err client_open(const struct client_config *config, struct client **out,
     struct errctx *ec) JY_CHECK;
 void client_close(struct client *c);
+
+/* Another time-out for the answers from now on. */
+void client_set_timeout(struct client *c, unsigned timeout_ms);
 
 /*
  * Send without waiting for the answer; the caller chose request->id.

@@ -48,7 +48,7 @@ wait_for(int fd, short events, uint64_t deadline_us, struct errctx *ec)
 		uint64_t left_ms =
 		    now < deadline_us ? (deadline_us - now + 999) / 1000 : 0;
 
-		n = poll(&p, 1, (int)left_ms);
+		n = poll(&p, 1, deadline_us == UINT64_MAX ? -1 : (int)left_ms);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		return err_set(ec, JY_EIO, "poll: %s", strerror(errno));
@@ -452,7 +452,9 @@ link_open(
 uint64_t
 link_deadline(unsigned timeout_ms)
 {
-	return sys_mono_us() + (uint64_t)timeout_ms * 1000;
+	return timeout_ms == CLIENT_FOREVER
+	    ? UINT64_MAX
+	    : sys_mono_us() + (uint64_t)timeout_ms * 1000;
 }
 
 void

@@ -106,7 +106,8 @@ run(struct ctl *ctl, int argc, char **argv)
 		(void)printf("joineryctl %s\n", PACKAGE_VERSION);
 		return CTL_OK;
 	}
-	if (ctl->show.json) {
+	/* A trace is one object for each event. */
+	if (ctl->show.json && ctl->args.verb->run != verb_trace) {
 		json_object(&ctl->show.writer, NULL);
 	}
 	return ctl->args.verb->run(ctl);

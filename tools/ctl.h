@@ -34,6 +34,9 @@ enum ctl_option {
 	OPT_COUNT
 };
 
+/* A set of options is an uint64_t. */
+_Static_assert(OPT_COUNT <= 64, "too many options for one set");
+
 #define O(id) (UINT64_C(1) << OPT_##id)
 #define CTL_GLOBAL \
 	(O(SOCKET) | O(TCP) | O(CA) | O(CERT) | O(TLS_KEY) | O(CONFIG) | \
@@ -64,6 +67,13 @@ extern const struct verb ctl_verbs[];
 extern const size_t ctl_verb_count;
 
 #define CTL_WORDS_MAX 4
+#define CTL_LIST_MAX STORE_NET_IDS_MAX /* the longest there is */
+
+/* The values of an option that may be repeated. */
+struct ctl_list {
+	const char *items[CTL_LIST_MAX];
+	size_t count;
+};
 
 struct ctl_args {
 	const char *words[CTL_WORDS_MAX]; /* verb and operand as given */
@@ -72,10 +82,10 @@ struct ctl_args {
 	const char *operand;     /* NULL if the verb takes none */
 	uint64_t given;
 	const char *value[OPT_COUNT]; /* of options given; the last one */
-	const char *net_ids[STORE_NET_IDS_MAX];
-	size_t net_id_count;
-	const char *as_ids[STORE_AS_IDS_MAX];
-	size_t as_id_count;
+	struct ctl_list net_ids;
+	struct ctl_list roaming_net_ids;
+	struct ctl_list as_ids;
+	struct ctl_list ns_ids;
 };
 
 struct ctl_error {
@@ -120,8 +130,12 @@ enum ctl_exit args_bool(
 enum ctl_exit args_text(
     struct ctl *ctl, enum ctl_option option, size_t max, char **out) JY_CHECK;
 enum ctl_exit args_operand(struct ctl *ctl, size_t max, char **out) JY_CHECK;
-enum ctl_exit args_net_ids(
-    struct ctl *ctl, uint32_t out[STORE_NET_IDS_MAX]) JY_CHECK;
+enum ctl_exit args_eui(
+    struct ctl *ctl, enum ctl_option option, struct eui64 *out) JY_CHECK;
+
+/* The NetIDs of --net-id or --roaming-net-id. */
+enum ctl_exit args_net_ids(struct ctl *ctl, enum ctl_option option,
+    const struct ctl_list *list, uint32_t out[STORE_NET_IDS_MAX]) JY_CHECK;
 
 /*
  * An argument as an error may show it: never one that could be a key.
@@ -150,6 +164,14 @@ enum ctl_exit ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected,
     Joinery__V1__Response **out) JY_CHECK;
 
+/* Wait for one more answer, after a call that gets several. */
+enum ctl_exit ctl_receive(struct ctl *ctl,
+    Joinery__V1__Response__ResultCase expected,
+    Joinery__V1__Response **out) JY_CHECK;
+
+/* From here on wait for answers as long as it takes. */
+void ctl_wait_forever(struct ctl *ctl);
+
 /* Ask, and show the answer; human readers see said if it says nothing. */
 enum ctl_exit ctl_call_and_show(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected, const char *said) JY_CHECK;
@@ -157,7 +179,61 @@ enum ctl_exit ctl_call_and_show(struct ctl *ctl, Joinery__V1__Request *request,
 /* The message inside of an answer. */
 const ProtobufCMessage *ctl_result(const Joinery__V1__Response *response);
 
+/* ---- ctl_activation.c ---- */
+
+/* What --net-id, --as-id, --roaming and their like say. */
+struct ctl_activation {
+	bool net_ids_given;
+	uint32_t net_ids[STORE_NET_IDS_MAX];
+	size_t net_id_count;
+	char *as_id; /* NULL: not given */
+	char *ns_kek;
+	char *as_kek;
+	bool ns_id_given;
+	struct eui64 ns_id;
+	size_t ns_id_len; /* 0: take it away */
+	bool roaming_given;
+	Joinery__V1__Roaming roaming;
+	bool roaming_net_ids_given;
+	uint32_t roaming_net_ids[STORE_NET_IDS_MAX];
+	size_t roaming_net_id_count;
+};
+
+enum ctl_exit activation_read(
+    struct ctl *ctl, struct ctl_activation *out) JY_CHECK;
+
+/* Into a message, which borrows from a. */
+void activation_put_device(
+    struct ctl_activation *a, Joinery__V1__DeviceSettings *m);
+void activation_put_app(struct ctl_activation *a, Joinery__V1__App *m);
+
+/* ---- ctl_credential.c ---- */
+
+/* What the credential options make of a peer's message. */
+struct ctl_credentials {
+	uint8_t bearer_hash[SEAL_HASH_LEN];
+	uint8_t basic_hash[SEAL_HASH_LEN];
+	/* Made here, to be shown once it is stored; NULL: given or none. */
+	struct secret *new_token;
+	struct secret *new_password;
+};
+
+/* Fill in the peer's fields; also after a failure end with _fini. */
+enum ctl_exit credentials_read(struct ctl *ctl, Joinery__V1__Peer *p,
+    struct ctl_credentials *out) JY_CHECK;
+void credentials_show_new(
+    struct ctl *ctl, const struct ctl_credentials *credentials);
+void credentials_fini(struct ctl_credentials *credentials);
+
 /* ---- ctl_key.c ---- */
+
+/*
+ * Where an option's secret comes from: "-", or the path behind "@"; anything
+ * else might be the secret itself.  A warning if others may read the file.
+ */
+enum ctl_exit ctl_secret_path(
+    struct ctl *ctl, enum ctl_option option, const char **path) JY_CHECK;
+void ctl_secret_warn(const char *path);
 
 /* A key on its way from a file into a request. */
 struct ctl_key {
@@ -175,7 +251,10 @@ enum ctl_exit ctl_keys_seal(
     struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
 void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
-/* ---- the verbs: ctl_admin.c ctl_device.c ctl_key.c ctl_list.c ctl_local.c */
+/*
+ * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_join_eui.c ctl_key.c
+ * ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c ctl_trace.c ----
+ */
 
 #define VERB(words, operand, required, optional, function, help) \
 	verb_run function;

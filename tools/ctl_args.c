@@ -26,8 +26,6 @@ const struct verb ctl_verbs[] = {
 
 const size_t ctl_verb_count = ARRAY_LEN(ctl_verbs);
 
-#define REPEATABLE (O(NET_ID) | O(AS_ID))
-
 const char *
 args_shown(const char *arg)
 {
@@ -64,16 +62,28 @@ option_meant(const struct ctl_args *a, enum ctl_option option)
 	return option == OPT_KEY && !import ? OPT_TLS_KEY : option;
 }
 
-static enum ctl_exit
-option_collect(struct ctl *ctl, const char *value, const char **list,
-    size_t *count, size_t max)
+/* The list that an option's values go to; NULL if it is not repeatable. */
+static struct ctl_list *
+option_list(struct ctl_args *a, enum ctl_option option, size_t *max)
 {
-	if (*count == max) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "more than %zu of the same option", max);
+	const struct {
+		enum ctl_option option;
+		size_t max;
+		struct ctl_list *list;
+	} lists[] = {
+		{ OPT_NET_ID, STORE_NET_IDS_MAX, &a->net_ids },
+		{ OPT_ROAMING_NET_ID, STORE_NET_IDS_MAX, &a->roaming_net_ids },
+		{ OPT_AS_ID, STORE_AS_IDS_MAX, &a->as_ids },
+		{ OPT_NS_ID, STORE_NS_IDS_MAX, &a->ns_ids },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (lists[i].option == option) {
+			*max = lists[i].max;
+			return lists[i].list;
+		}
 	}
-	list[(*count)++] = value;
-	return CTL_OK;
+	return NULL;
 }
 
 static enum ctl_exit
@@ -81,20 +91,21 @@ option_record(struct ctl *ctl, enum ctl_option option, const char *value)
 {
 	struct ctl_args *a = &ctl->args;
 	uint64_t bit = UINT64_C(1) << option;
+	size_t max = 0;
+	struct ctl_list *list = option_list(a, option, &max);
 
-	if ((a->given & bit) != 0 && (REPEATABLE & bit) == 0 && value != NULL) {
+	if ((a->given & bit) != 0 && list == NULL && value != NULL) {
 		return ctl_fail(ctl, CTL_USAGE, NULL, "--%s is given twice",
 		    ctl_options[option].name);
 	}
 	a->given |= bit;
 	a->value[option] = value;
-	if (option == OPT_NET_ID) {
-		return option_collect(ctl, value, a->net_ids, &a->net_id_count,
-		    STORE_NET_IDS_MAX);
+	if (list != NULL && list->count == max) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "more than %zu of the same option", max);
 	}
-	if (option == OPT_AS_ID) {
-		return option_collect(
-		    ctl, value, a->as_ids, &a->as_id_count, STORE_AS_IDS_MAX);
+	if (list != NULL) {
+		list->items[list->count++] = value;
 	}
 	return CTL_OK;
 }
@@ -350,15 +361,29 @@ args_operand(struct ctl *ctl, size_t max, char **out)
 }
 
 enum ctl_exit
-args_net_ids(struct ctl *ctl, uint32_t out[STORE_NET_IDS_MAX])
+args_eui(struct ctl *ctl, enum ctl_option option, struct eui64 *out)
 {
-	for (size_t i = 0; i < ctl->args.net_id_count; i++) {
-		const char *text = ctl->args.net_ids[i];
+	const char *text = ctl->args.value[option];
+
+	if (!eui64_parse(text, out)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--%s is 16 hexadecimal digits, not \"%s\"",
+		    ctl_options[option].name, args_shown(text));
+	}
+	return CTL_OK;
+}
+
+enum ctl_exit
+args_net_ids(struct ctl *ctl, enum ctl_option option,
+    const struct ctl_list *list, uint32_t out[STORE_NET_IDS_MAX])
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const char *text = list->items[i];
 
 		if (!net_id_parse(text, &out[i])) {
 			return ctl_fail(ctl, CTL_USAGE, NULL,
-			    "--net-id is 6 hexadecimal digits, not \"%s\"",
-			    args_shown(text));
+			    "--%s is 6 hexadecimal digits, not \"%s\"",
+			    ctl_options[option].name, args_shown(text));
 		}
 	}
 	return CTL_OK;

@@ -126,13 +126,17 @@ static const struct {
 	{ JOINERY__V1__ERROR_CODE__KEK_MISSING,
 	    "make it first: \"joineryctl kek import LABEL --key @FILE\" or "
 	    "\"joineryctl kek generate LABEL --bits 256\"" },
+	{ JOINERY__V1__ERROR_CODE__JOIN_EUI_NOT_SERVED,
+	    "\"joineryctl join-eui prefixes\" shows the JoinEUIs there are; "
+	    "\"join-euis\" in joinery.conf adds some" },
 	{ JOINERY__V1__ERROR_CODE__NO_ROOT_KEY,
 	    "give the device a key: \"joineryctl device set ... --nwk-key "
 	    "@FILE\" or --app-key" },
 	{ JOINERY__V1__ERROR_CODE__ALREADY_EXISTS,
 	    "choose another name, or delete the one there is first" },
 	{ JOINERY__V1__ERROR_CODE__IN_USE,
-	    "take it from the devices and peers that name it first" },
+	    "take it from the devices, applications and peers that name "
+	    "it first" },
 	{ JOINERY__V1__ERROR_CODE__KEY_CHECK_FAILED,
 	    "the token opened something else than was sealed: was the import "
 	    "key replaced? \"joineryctl import-key show\"" },
@@ -184,6 +188,29 @@ error_answered(struct ctl *ctl, const Joinery__V1__Error *error)
 
 /* ---- asking ---- */
 
+/* Hand out the answer that was expected; end at any other. */
+static enum ctl_exit
+answer_check(struct ctl *ctl, Joinery__V1__Response *response,
+    Joinery__V1__Response__ResultCase expected, Joinery__V1__Response **out)
+{
+	enum ctl_exit exit;
+
+	if (response->result_case == expected) {
+		*out = response;
+		return CTL_OK;
+	}
+	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
+		exit = error_answered(ctl, response->error);
+	} else {
+		exit = ctl_fail(ctl, CTL_CONNECT,
+		    "are the server and this program of the same version?",
+		    "the answer is not one to this question");
+	}
+	client_free(response);
+	jy_assert(exit != CTL_OK);
+	return exit;
+}
+
 enum ctl_exit
 ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected, Joinery__V1__Response **out)
@@ -202,20 +229,27 @@ ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
 		jy_assert(exit != CTL_OK);
 		return exit;
 	}
-	if (response->result_case == expected) {
-		*out = response;
-		return CTL_OK;
+	return answer_check(ctl, response, expected, out);
+}
+
+enum ctl_exit
+ctl_receive(struct ctl *ctl, Joinery__V1__Response__ResultCase expected,
+    Joinery__V1__Response **out)
+{
+	struct errctx ec = ERRCTX_INIT;
+	Joinery__V1__Response *response;
+	enum jy_err err = client_receive(ctl->client, &response, &ec);
+
+	if (err != JY_OK) {
+		return connection_failed(ctl, err, &ec);
 	}
-	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
-		exit = error_answered(ctl, response->error);
-	} else {
-		exit = ctl_fail(ctl, CTL_CONNECT,
-		    "are the server and this program of the same version?",
-		    "the answer is not one to this question");
-	}
-	client_free(response);
-	jy_assert(exit != CTL_OK);
-	return exit;
+	return answer_check(ctl, response, expected, out);
+}
+
+void
+ctl_wait_forever(struct ctl *ctl)
+{
+	client_set_timeout(ctl->client, CLIENT_FOREVER);
 }
 
 const ProtobufCMessage *
@@ -234,6 +268,8 @@ set_text(const Joinery__V1__Response *response)
 		return response->device_set->created ? "created" : "changed";
 	case JOINERY__V1__RESPONSE__RESULT_PEER_SET:
 		return response->peer_set->created ? "created" : "changed";
+	case JOINERY__V1__RESPONSE__RESULT_APP_SET:
+		return response->app_set->created ? "created" : "changed";
 	default:
 		return NULL;
 	}

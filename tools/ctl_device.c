@@ -12,27 +12,52 @@ struct device_name {
 	Joinery__V1__DeviceId message;
 };
 
+/* The server's default JoinEUI, for who does not name one. */
 static enum ctl_exit
-eui_read(struct ctl *ctl, enum ctl_option option, struct eui64 *out)
+default_join_eui(struct ctl *ctl, struct eui64 *out)
 {
-	const char *text = ctl->args.value[option];
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__JoinEuisRequest call =
+	    JOINERY__V1__JOIN_EUIS_REQUEST__INIT;
+	const ProtobufCBinaryData *eui;
+	Joinery__V1__Response *response;
+	enum ctl_exit exit;
 
-	if (!eui64_parse(text, out)) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "--%s is 16 hexadecimal digits, not \"%s\"",
-		    ctl_options[option].name, args_shown(text));
+	request.call_case = JOINERY__V1__REQUEST__CALL_JOIN_EUIS;
+	request.join_euis = &call;
+	exit = ctl_call(
+	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_JOIN_EUIS, &response);
+	if (exit != CTL_OK) {
+		return exit;
 	}
-	return CTL_OK;
+	eui = &response->join_euis->default_join_eui;
+	if (response->join_euis->has_default_join_eui &&
+	    eui->len == sizeof(out->be)) {
+		memcpy(out->be, eui->data, sizeof(out->be));
+	} else {
+		exit = ctl_fail(ctl, CTL_USAGE,
+		    "or name a \"default-join-eui\" in joinery.conf",
+		    "%s needs --join-eui %s", ctl->args.verb->words,
+		    ctl_options[OPT_JOIN_EUI].value);
+	}
+	client_free(response);
+	return exit;
 }
 
 static enum ctl_exit
 name_read(struct ctl *ctl, struct device_name *name)
 {
 	Joinery__V1__DeviceId *m = &name->message;
-	enum ctl_exit exit = eui_read(ctl, OPT_JOIN_EUI, &name->join_eui);
+	enum ctl_exit exit = CTL_OK;
 
+	if (ctl_given(ctl, JOIN_EUI)) {
+		exit = args_eui(ctl, OPT_JOIN_EUI, &name->join_eui);
+	}
 	if (exit == CTL_OK) {
-		exit = eui_read(ctl, OPT_DEV_EUI, &name->dev_eui);
+		exit = args_eui(ctl, OPT_DEV_EUI, &name->dev_eui);
+	}
+	if (exit == CTL_OK && !ctl_given(ctl, JOIN_EUI)) {
+		exit = default_join_eui(ctl, &name->join_eui);
 	}
 	joinery__v1__device_id__init(m);
 	m->has_join_eui = 1;
@@ -52,9 +77,6 @@ settings_texts(struct ctl *ctl, Joinery__V1__DeviceSettings *s)
 		size_t max;
 		char **out;
 	} texts[] = {
-		{ OPT_AS_ID, STORE_AS_ID_MAX, &s->as_id },
-		{ OPT_NS_KEK, STORE_LABEL_MAX, &s->ns_kek },
-		{ OPT_AS_KEK, STORE_LABEL_MAX, &s->as_kek },
 		{ OPT_APP, STORE_LABEL_MAX, &s->app },
 		{ OPT_NAME, STORE_LABEL_MAX, &s->name },
 	};
@@ -65,10 +87,6 @@ settings_texts(struct ctl *ctl, Joinery__V1__DeviceSettings *s)
 			exit = args_text(
 			    ctl, texts[i].option, texts[i].max, texts[i].out);
 		}
-	}
-	if (exit == CTL_OK && ctl->args.as_id_count > 1) {
-		exit =
-		    ctl_fail(ctl, CTL_USAGE, NULL, "a device has one --as-id");
 	}
 	return exit;
 }
@@ -114,25 +132,8 @@ settings_v10_root(struct ctl *ctl, Joinery__V1__DeviceSettings *s)
 }
 
 static enum ctl_exit
-settings_net_ids(struct ctl *ctl, Joinery__V1__DeviceSettings *s,
-    uint32_t net_ids[STORE_NET_IDS_MAX])
-{
-	if (ctl_given(ctl, NET_ID) && ctl_given(ctl, NO_NET_IDS)) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "--net-id and --no-net-ids exclude each other");
-	}
-	if (ctl_given(ctl, NET_ID) || ctl_given(ctl, NO_NET_IDS)) {
-		s->has_clear_net_ids = 1;
-		s->clear_net_ids = 1;
-		s->net_ids = net_ids;
-		s->n_net_ids = ctl->args.net_id_count;
-	}
-	return args_net_ids(ctl, net_ids);
-}
-
-static enum ctl_exit
 settings_read(struct ctl *ctl, Joinery__V1__DeviceSettings *s,
-    uint32_t net_ids[STORE_NET_IDS_MAX])
+    struct ctl_activation *activation)
 {
 	enum ctl_exit exit = settings_texts(ctl, s);
 
@@ -143,7 +144,10 @@ settings_read(struct ctl *ctl, Joinery__V1__DeviceSettings *s,
 		exit = settings_v10_root(ctl, s);
 	}
 	if (exit == CTL_OK) {
-		exit = settings_net_ids(ctl, s, net_ids);
+		exit = activation_read(ctl, activation);
+	}
+	if (exit == CTL_OK) {
+		activation_put_device(activation, s);
 	}
 	if (exit == CTL_OK && ctl_given(ctl, RESETS)) {
 		s->has_resets_join_nonces = 1;
@@ -164,12 +168,12 @@ verb_device_set(struct ctl *ctl)
 		{ OPT_NWK_KEY, 16, NULL, JOINERY__V1__SEALED_KEY__INIT },
 		{ OPT_APP_KEY, 16, NULL, JOINERY__V1__SEALED_KEY__INIT },
 	};
-	uint32_t net_ids[STORE_NET_IDS_MAX];
+	struct ctl_activation activation;
 	struct device_name name;
-	enum ctl_exit exit = name_read(ctl, &name);
+	enum ctl_exit exit = settings_read(ctl, &settings, &activation);
 
 	if (exit == CTL_OK) {
-		exit = settings_read(ctl, &settings, net_ids);
+		exit = name_read(ctl, &name);
 	}
 	if (exit == CTL_OK) {
 		exit = ctl_keys_seal(ctl, keys, ARRAY_LEN(keys));

@@ -145,9 +145,8 @@ verb_import_key_show(struct ctl *ctl)
 
 /* ---- keys ---- */
 
-/* "-" or "@FILE"; anything else might be the key itself. */
-static enum ctl_exit
-key_path(struct ctl *ctl, enum ctl_option option, const char **path)
+enum ctl_exit
+ctl_secret_path(struct ctl *ctl, enum ctl_option option, const char **path)
 {
 	const char *value = ctl->args.value[option];
 	enum ctl_exit exit;
@@ -162,15 +161,16 @@ key_path(struct ctl *ctl, enum ctl_option option, const char **path)
 	}
 	exit = ctl_fail(ctl, CTL_USAGE,
 	    "other users see arguments, and shells keep them: if that was a "
-	    "key, replace it.  @FILE reads it from a file, - from standard "
+	    "secret, replace it.  @FILE reads it from a file, - from standard "
 	    "input",
-	    "--%s takes no key itself", ctl_options[option].name);
+	    "--%s takes no %s itself", ctl_options[option].name,
+	    strstr(ctl_options[option].name, "key") != NULL ? "key" : "secret");
 	jy_assert(exit != CTL_OK);
 	return exit;
 }
 
-static void
-warn_if_readable_by_others(const char *path)
+void
+ctl_secret_warn(const char *path)
 {
 	struct stat st;
 
@@ -190,13 +190,13 @@ key_read(struct ctl *ctl, const struct ctl_key *key, struct secret **out)
 	struct errctx ec = ERRCTX_INIT;
 	struct secret *clear = NULL;
 	const char *path = NULL;
-	enum ctl_exit exit = key_path(ctl, key->option, &path);
+	enum ctl_exit exit = ctl_secret_path(ctl, key->option, &path);
 	enum jy_err err;
 
 	if (exit != CTL_OK) {
 		return exit;
 	}
-	warn_if_readable_by_others(path);
+	ctl_secret_warn(path);
 	err = seal_read_key(path, &clear, &ec);
 	if (err != JY_OK) {
 		return local_failed(ctl, err, &ec);
@@ -257,7 +257,7 @@ check_sources(struct ctl *ctl, const struct ctl_key *keys, size_t n)
 		if (ctl->args.value[option] == NULL) {
 			continue;
 		}
-		exit = key_path(ctl, option, &path);
+		exit = ctl_secret_path(ctl, option, &path);
 		if (exit != CTL_OK) {
 			return exit;
 		}

@@ -193,3 +193,44 @@ verb_peer_list(struct ctl *ctl)
 	request.peer_list = &call;
 	return list_run(ctl, &peer_list, &request);
 }
+
+/* ---- applications ---- */
+
+static struct page
+app_page(const Joinery__V1__Response *response)
+{
+	const Joinery__V1__AppListAnswer *a = response->app_list;
+
+	return (struct page){ (ProtobufCMessage **)a->apps, a->n_apps,
+		a->has_more && a->more };
+}
+
+static bool
+app_ask_next(
+    Joinery__V1__Request *request, const Joinery__V1__Response *response)
+{
+	const Joinery__V1__AppListAnswer *a = response->app_list;
+
+	request->app_list->after =
+	    a->n_apps > 0 ? a->apps[a->n_apps - 1]->name : NULL;
+	return request->app_list->after != NULL;
+}
+
+static const struct list app_list = {
+	.name = "apps",
+	.type = &joinery__v1__app__descriptor,
+	.expected = JOINERY__V1__RESPONSE__RESULT_APP_LIST,
+	.page = app_page,
+	.ask_next = app_ask_next,
+};
+
+enum ctl_exit
+verb_app_list(struct ctl *ctl)
+{
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__AppListRequest call = JOINERY__V1__APP_LIST_REQUEST__INIT;
+
+	request.call_case = JOINERY__V1__REQUEST__CALL_APP_LIST;
+	request.app_list = &call;
+	return list_run(ctl, &app_list, &request);
+}

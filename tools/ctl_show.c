@@ -11,7 +11,7 @@
 #include "tools/ctl_value.h"
 
 #define LABEL_WIDTH 22
-#define COLUMNS_MAX 9
+#define COLUMNS_MAX 10
 
 struct column {
 	const char *title;
@@ -35,14 +35,21 @@ static const struct show_view views[] = {
 		{ "NAME", "settings.name", 16 } } },
 	{ &joinery__v1__session__descriptor,
 	    { { "SESSION-KEY-ID", "session_key_id", 32 },
-		{ "MAC", "mac_version", 5 }, { "DEV-ADDR", "dev_addr", 8 },
-		{ "NET-ID", "net_id", 6 }, { "JOIN-NONCE", "join_nonce", 10 },
+		{ "TYPE", "join_type", 8 }, { "MAC", "mac_version", 5 },
+		{ "DEV-ADDR", "dev_addr", 8 }, { "NET-ID", "net_id", 6 },
+		{ "JOIN-NONCE", "join_nonce", 10 },
 		{ "DEV-NONCE", "dev_nonce", 9 },
 		{ "CREATED", "created_ms", 20 }, { "PEER", "peer", 16 } } },
 	{ &joinery__v1__kek__descriptor,
 	    { { "LABEL", "label", 24 }, { "BITS", "bits", 4 },
 		{ "CHECK", "check_value", 8 },
 		{ "CREATED", "created_ms", 20 } } },
+	{ &joinery__v1__app__descriptor,
+	    { { "NAME", "name", 16 }, { "NET-IDS", "net_ids", 14 },
+		{ "AS-ID", "as_id", 16 }, { "NS-KEK", "ns_kek", 16 },
+		{ "AS-KEK", "as_kek", 16 }, { "NS-ID", "ns_id", 16 },
+		{ "ROAMING", "roaming", 7 },
+		{ "ROAMING-NET-IDS", "roaming_net_ids", 15 } } },
 	{ &joinery__v1__peer__descriptor,
 	    { { "NAME", "name", 16 }, { "ROLE", "role", 5 },
 		{ "NET-IDS", "net_ids", 14 }, { "AS-IDS", "as_ids", 14 },
@@ -350,6 +357,18 @@ void
 show_said(struct show *show, const char *text)
 {
 	if (!show->json) {
+		show_text(show->writer.out, text);
+		(void)fputc('\n', show->writer.out);
+	}
+}
+
+void
+show_named(struct show *show, const char *name, const char *text)
+{
+	if (show->json) {
+		json_text(&show->writer, name, text);
+	} else {
+		put_label(show->writer.out, name, 0);
 		show_text(show->writer.out, text);
 		(void)fputc('\n', show->writer.out);
 	}

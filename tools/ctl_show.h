@@ -37,6 +37,9 @@ void show_rows_begin(struct show *show, const char *name,
 void show_row(struct show *show, const ProtobufCMessage *message);
 void show_rows_end(struct show *show);
 
+/* A member that is in no message; people read '_' in its name as '-'. */
+void show_named(struct show *show, const char *name, const char *text);
+
 /* A line for people only. */
 void show_said(struct show *show, const char *text);
 

@@ -91,8 +91,10 @@ value_message(const void *value)
 
 static const char *const mac_names[] = { "", "1.0.0", "1.0.1", "1.0.2", "1.0.3",
 	"1.0.4", "1.1.0" };
-static const char *const role_names[] = { "", "ns", "as", "admin" };
+static const char *const role_names[] = { "", "ns", "as", "admin", "ns-as" };
 static const char *const v10_root_names[] = { "default", "app" };
+static const char *const roaming_names[] = { "default", "none", "listed",
+	"any" };
 
 /* Enums that read better by other names than those of the protocol. */
 static const struct enum_names {
@@ -106,6 +108,8 @@ static const struct enum_names {
 	    ARRAY_LEN(role_names) },
 	{ &joinery__v1__v10_root__descriptor, v10_root_names,
 	    ARRAY_LEN(v10_root_names) },
+	{ &joinery__v1__roaming__descriptor, roaming_names,
+	    ARRAY_LEN(roaming_names) },
 };
 
 static const struct enum_names *
@@ -158,6 +162,7 @@ static const struct {
 } hexadecimal[] = {
 	{ "net_id", 6 },
 	{ "net_ids", 6 },
+	{ "roaming_net_ids", 6 },
 	{ "dev_addr", 8 },
 };
 
@@ -172,18 +177,36 @@ hexadecimal_digits(const char *field)
 	return 0;
 }
 
-static void
-put_time(FILE *out, uint64_t ms)
+static bool
+put_seconds(FILE *out, uint64_t ms)
 {
 	time_t seconds = (time_t)(ms / 1000);
-	char text[sizeof("2000-01-01 00:00:00Z") + 8];
+	char text[sizeof("2000-01-01 00:00:00") + 8];
 	struct tm tm;
 
 	if (gmtime_r(&seconds, &tm) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%SZ", &tm) == 0) {
+	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0) {
 		(void)fprintf(out, "%" PRIu64 " ms", ms);
-	} else {
-		(void)fputs(text, out);
+		return false;
+	}
+	(void)fputs(text, out);
+	return true;
+}
+
+static void
+put_time(FILE *out, uint64_t ms)
+{
+	if (put_seconds(out, ms)) {
+		(void)fputc('Z', out);
+	}
+}
+
+/* Of what happens often. */
+static void
+put_exact_time(FILE *out, uint64_t ms)
+{
+	if (put_seconds(out, ms)) {
+		(void)fprintf(out, ".%03uZ", (unsigned)(ms % 1000));
 	}
 }
 
@@ -209,14 +232,27 @@ put_plain(FILE *out, uint64_t n)
 	(void)fprintf(out, "%" PRIu64, n);
 }
 
+/* JoinReqType: a join-request, or the type of the rejoin-request. */
+static void
+put_join_type(FILE *out, uint64_t type)
+{
+	if (type == 255) {
+		(void)fputs("join", out);
+	} else {
+		(void)fprintf(out, "rejoin %" PRIu64, type);
+	}
+}
+
 /* How people read a number, by the end of its field's name. */
 static const struct {
 	const char *end;
 	void (*put)(FILE *out, uint64_t n);
 } for_people_by_end[] = {
 	{ "uptime_ms", put_duration },
+	{ "time_ms", put_exact_time },
 	{ "_ms", put_time },
 	{ "_bytes", put_size },
+	{ "join_type", put_join_type },
 	{ "", put_plain },
 };
 
@@ -259,12 +295,24 @@ put_bool(FILE *out, bool b, bool for_people)
 	(void)fputs(for_people ? b ? "yes" : "no" : b ? "true" : "false", out);
 }
 
+#define HASH_SHOWN 4
+
+/*
+ * Octets as digits.  Of the hash of a credential only the first: they tell
+ * two apart, and the rest has no business on a screen.
+ */
 static void
-put_octets(FILE *out, const ProtobufCBinaryData *octets)
+put_octets(FILE *out, const ProtobufCFieldDescriptor *field,
+    const ProtobufCBinaryData *octets)
 {
-	for (size_t i = 0; i < octets->len; i++) {
+	bool cut = octets->len > HASH_SHOWN &&
+	    (strcmp(field->name, "bearer_hash") == 0 ||
+		strcmp(field->name, "basic_hash") == 0);
+
+	for (size_t i = 0; i < (cut ? HASH_SHOWN : octets->len); i++) {
 		(void)fprintf(out, "%02x", octets->data[i]);
 	}
+	(void)fputs(cut ? "..." : "", out);
 }
 
 char *
@@ -279,7 +327,7 @@ value_text(
 	if (field->type == PROTOBUF_C_TYPE_STRING) {
 		(void)fputs(*(const char *const *)value, out);
 	} else if (field->type == PROTOBUF_C_TYPE_BYTES) {
-		put_octets(out, value);
+		put_octets(out, field, value);
 	} else if (field->type == PROTOBUF_C_TYPE_ENUM) {
 		put_enum(out, field->descriptor, *(const int *)value);
 	} else if (field->type == PROTOBUF_C_TYPE_BOOL) {

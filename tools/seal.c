@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sealing with OpenSSL's EVP.  Octets of keys are in struct secret and in
- * OpenSSL's own contexts, which wipe themselves when freed.  OAEP is with
- * SHA-1 because tokens in use know no other; there it needs no resistance to
- * collisions.
+ * Sealing with OpenSSL's EVP, and the hashes of tokens.  Octets of keys are in
+ * struct secret and in OpenSSL's own contexts, which wipe themselves when
+ * freed.  OAEP is with SHA-1 because tokens in use know no other; there it
+ * needs no resistance to collisions.
  */
 #include "tools/seal.h"
 
@@ -42,7 +42,7 @@ openssl_failed(const char *what, struct errctx *ec)
 	    reason != NULL ? reason : "failed in OpenSSL");
 }
 
-/* ---- reading a key ---- */
+/* ---- reading a key, or a token ---- */
 
 static enum jy_err
 read_all(int fd, const char *name, struct secret *text, struct errctx *ec)
@@ -60,8 +60,7 @@ read_all(int fd, const char *name, struct secret *text, struct errctx *ec)
 		len += n > 0 ? (size_t)n : 0;
 	} while (n != 0 && len < cap);
 	if (len == cap) {
-		return err_set(ec, JY_EINVAL,
-		    "%s: too long for a key in hexadecimal", name);
+		return err_set(ec, JY_EINVAL, "%s: too long", name);
 	}
 	secret_set_len(text, len);
 	return JY_OK;
@@ -92,19 +91,29 @@ is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* What there is between white space; it points into text. */
+static const char *
+trimmed(const struct secret *text, size_t *len)
+{
+	const char *p = (const char *)secret_bytes(text);
+
+	*len = secret_len(text);
+	for (; *len > 0 && is_space(p[0]); --*len) {
+		p++;
+	}
+	while (*len > 0 && is_space(p[*len - 1])) {
+		--*len;
+	}
+	return p;
+}
+
 static enum jy_err
 parse_key(const struct secret *text, const char *name, struct secret *key,
     struct errctx *ec)
 {
-	const char *p = (const char *)secret_bytes(text);
-	size_t len = secret_len(text);
+	size_t len;
+	const char *p = trimmed(text, &len);
 
-	for (; len > 0 && is_space(p[0]); len--) {
-		p++;
-	}
-	while (len > 0 && is_space(p[len - 1])) {
-		len--;
-	}
 	if (len != 32 && len != 48 && len != 64) {
 		return err_set(ec, JY_EINVAL,
 		    "%s: a key is 32, 48 or 64 hexadecimal digits, here are "
@@ -352,5 +361,137 @@ seal_format_pem(const uint8_t *public_key, size_t public_key_len, char **out,
 		memcpy(*out, text, (size_t)len);
 	}
 	BIO_free(bio);
+	return err;
+}
+
+/* ---- tokens ---- */
+
+static enum jy_err
+parse_token(const struct secret *text, const char *name, struct secret *token,
+    struct errctx *ec)
+{
+	size_t len;
+	const char *p = trimmed(text, &len);
+
+	if (len < SEAL_TOKEN_MIN || len > SEAL_TOKEN_MAX) {
+		return err_set(ec, JY_EINVAL,
+		    "%s: %d to %d characters are needed, here are %zu: the "
+		    "server keeps a plain SHA-256, so this must not be "
+		    "guessed",
+		    name, SEAL_TOKEN_MIN, SEAL_TOKEN_MAX, len);
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] < ' ' || p[i] > '~') {
+			return err_set(ec, JY_EINVAL,
+			    "%s: something there is not printable ASCII", name);
+		}
+	}
+	memcpy(secret_data(token), p, len);
+	secret_set_len(token, len);
+	return JY_OK;
+}
+
+enum jy_err
+seal_read_token(const char *path, struct secret **out, struct errctx *ec)
+{
+	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+	struct secret *token = NULL;
+	struct secret *text = NULL;
+	enum jy_err err;
+
+	/* Twice the room: for more white space than one has. */
+	err = secret_new((size_t)2 * SEAL_TOKEN_MAX, &text, ec);
+	if (err == JY_OK) {
+		err = secret_new(SEAL_TOKEN_MAX, &token, ec);
+	}
+	if (err == JY_OK) {
+		err = read_text(path, name, text, ec);
+	}
+	if (err == JY_OK) {
+		err = parse_token(text, name, token, ec);
+	}
+	if (err == JY_OK) {
+		*out = token;
+		token = NULL; /* moved */
+	}
+	secret_free(token);
+	secret_free(text);
+	return err;
+}
+
+#define NEW_TOKEN_OCTETS 32
+#define NEW_TOKEN_LEN 43
+
+/* Base64url without padding (RFC 4648, 5): 6 bits a character. */
+static void
+put_base64url(const uint8_t *in, size_t n, struct secret *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint8_t *p = secret_data(out);
+	size_t len = (8 * n + 5) / 6;
+
+	for (size_t i = 0; i < len; i++) {
+		size_t bit = 6 * i;
+		unsigned pair = (unsigned)in[bit / 8] << 8 |
+		    (bit / 8 + 1 < n ? in[bit / 8 + 1] : 0U);
+
+		p[i] = (uint8_t)digits[pair >> (10 - bit % 8) & 0x3f];
+	}
+	secret_set_len(out, len);
+}
+
+enum jy_err
+seal_new_token(struct secret **out, struct errctx *ec)
+{
+	struct secret *random = NULL;
+	struct secret *token = NULL;
+	enum jy_err err;
+
+	err = secret_new(NEW_TOKEN_OCTETS, &random, ec);
+	if (err == JY_OK) {
+		err = secret_new(NEW_TOKEN_LEN, &token, ec);
+	}
+	if (err == JY_OK &&
+	    RAND_priv_bytes(secret_data(random), NEW_TOKEN_OCTETS) != 1) {
+		err = openssl_failed("random octets", ec);
+	}
+	if (err == JY_OK) {
+		put_base64url(secret_data(random), NEW_TOKEN_OCTETS, token);
+		*out = token;
+		token = NULL; /* moved */
+	}
+	secret_free(token);
+	secret_free(random);
+	return err;
+}
+
+enum jy_err
+seal_hash_token(const char *user, const struct secret *token,
+    uint8_t out[SEAL_HASH_LEN], struct errctx *ec)
+{
+	static const char bearer[] = "joinery bearer";
+	static const char basic[] = "joinery basic";
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	enum jy_err err = JY_OK;
+	bool ok;
+
+	/* The NUL behind each name is hashed, too. */
+	ok = ctx != NULL && EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) == 1;
+	if (user == NULL) {
+		ok = ok && EVP_DigestUpdate(ctx, bearer, sizeof(bearer)) == 1;
+	} else {
+		ok = ok && EVP_DigestUpdate(ctx, basic, sizeof(basic)) == 1 &&
+		    EVP_DigestUpdate(ctx, user, strlen(user)) == 1 &&
+		    EVP_DigestUpdate(ctx, ":", 1) == 1;
+	}
+	ok = ok &&
+	    EVP_DigestUpdate(ctx, secret_bytes(token), secret_len(token)) ==
+		1 &&
+	    EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	if (!ok) {
+		err = openssl_failed("SHA-256", ec);
+	}
+	EVP_MD_CTX_free(ctx);
 	return err;
 }

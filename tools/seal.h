@@ -18,6 +18,9 @@
 #define SEAL_FINGERPRINT_LEN 32
 #define SEAL_TRANSPORT_MAX 512
 #define SEAL_WRAPPED_MAX 40
+#define SEAL_HASH_LEN 32
+#define SEAL_TOKEN_MIN 32
+#define SEAL_TOKEN_MAX 1024
 
 struct sealed_key {
 	uint8_t import_key[SEAL_FINGERPRINT_LEN];
@@ -56,5 +59,24 @@ enum jy_err seal_read_pem(const char *path, uint8_t **out, size_t *out_len,
     struct errctx *ec) JY_CHECK;
 enum jy_err seal_format_pem(const uint8_t *public_key, size_t public_key_len,
     char **out, struct errctx *ec) JY_CHECK;
+
+/*
+ * Tokens and passwords of HTTP peers.  The server keeps a plain SHA-256 of
+ * them, which is as strong as they are hard to guess: so a new one has 32
+ * random octets, written in base64url without padding, and one that is read,
+ * from a file or from standard input if path is "-", has SEAL_TOKEN_MIN to
+ * SEAL_TOKEN_MAX characters, all of them printable ASCII, with white space
+ * around it.  JY_EINVAL for anything else; the detail never shows a character.
+ */
+enum jy_err seal_new_token(struct secret **out, struct errctx *ec) JY_CHECK;
+enum jy_err seal_read_token(
+    const char *path, struct secret **out, struct errctx *ec) JY_CHECK;
+
+/*
+ * What the server keeps: SHA-256 of "joinery bearer" NUL token, or with a user
+ * of "joinery basic" NUL user ":" token.
+ */
+enum jy_err seal_hash_token(const char *user, const struct secret *token,
+    uint8_t out[SEAL_HASH_LEN], struct errctx *ec) JY_CHECK;
 
 #endif

@@ -63,6 +63,9 @@ struct store_ops {
 	    const struct device_id *after, const char *app,
 	    struct device_row *rows, size_t cap, size_t *n, bool *more,
 	    struct device_id *last, struct errctx *ec);
+	enum jy_err (*device_by_dev_eui)(struct store_db *db,
+	    const struct eui64 *dev_eui, struct device_id *id,
+	    struct errctx *ec);
 	enum jy_err (*device_by_name)(struct store_db *db, const char *app,
 	    const char *name, struct device_id *id, struct errctx *ec);
 	enum jy_err (*nonces_get)(struct store_db *db,
@@ -77,6 +80,16 @@ struct store_ops {
 	enum jy_err (*session_list)(struct store_db *db,
 	    const struct device_id *id, struct session_row *rows, size_t cap,
 	    size_t *n, struct errctx *ec);
+
+	enum jy_err (*app_get)(struct store_db *db, const char *name,
+	    struct app_row *row, struct errctx *ec);
+	enum jy_err (*app_put)(
+	    struct store_db *db, const struct app_row *row, struct errctx *ec);
+	enum jy_err (*app_delete)(
+	    struct store_db *db, const char *name, struct errctx *ec);
+	enum jy_err (*app_list)(struct store_db *db, const char *after,
+	    struct app_row *rows, size_t cap, size_t *n, bool *more,
+	    struct errctx *ec);
 
 	enum jy_err (*kek_get)(struct store_db *db, const char *label,
 	    struct kek_row *row, struct errctx *ec);

@@ -37,6 +37,12 @@ credential_of_fingerprint(const uint8_t fingerprint[STORE_FINGERPRINT_LEN])
 }
 
 struct credential
+credential_of_authorization(const uint8_t hash[STORE_HASH_LEN])
+{
+	return credential_make('h', hash, STORE_HASH_LEN);
+}
+
+struct credential
 credential_of_san(const char *san)
 {
 	return credential_make('s', san, strnlen(san, STORE_SAN_MAX));
@@ -70,6 +76,12 @@ credentials_of_peer(
 	if (row->cert_san[0] != '\0') {
 		out[n++] = credential_of_san(row->cert_san);
 	}
+	if (row->has_bearer) {
+		out[n++] = credential_of_authorization(row->bearer_hash);
+	}
+	if (row->basic_user[0] != '\0') {
+		out[n++] = credential_of_authorization(row->basic_hash);
+	}
 	for (size_t i = 0; i < row->as_id_count; i++) {
 		if (row->as_ids[i][0] != '\0') {
 			out[n++] = credential_of_as_id(row->as_ids[i]);
@@ -93,6 +105,9 @@ credential_str(const struct credential *c, char out[CREDENTIAL_STR_LEN])
 	case 'f':
 		hex_format(c->octets + 1, STORE_FINGERPRINT_LEN, hex);
 		(void)snprintf(out, CREDENTIAL_STR_LEN, "SHA-256 %s", hex);
+		break;
+	case 'h':
+		(void)snprintf(out, CREDENTIAL_STR_LEN, "HTTP authorization");
 		break;
 	default:
 		(void)snprintf(out, CREDENTIAL_STR_LEN, "%s %.*s",

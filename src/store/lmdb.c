@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The lmdb backend as a table.  Its verbs (lmdb_join.c, lmdb_device.c,
- * lmdb_peer.c) read and write rows (lmdb_rows.c) in transactions
+ * lmdb_app.c, lmdb_peer.c) read and write rows (lmdb_rows.c) in transactions
  * (lmdb_txn.c) of an environment (lmdb_env.c); the last two alone see LMDB.
  */
 #include "src/store/lmdb_env.h"
@@ -18,11 +18,16 @@ const struct store_ops store_lmdb_ops = {
 	.device_put = lmdb_device_put,
 	.device_delete = lmdb_device_delete,
 	.device_list = lmdb_device_list,
+	.device_by_dev_eui = lmdb_device_by_dev_eui,
 	.device_by_name = lmdb_device_by_name,
 	.nonces_get = lmdb_nonces_get,
 	.nonces_reset = lmdb_nonces_reset,
 	.session_get = lmdb_session_get,
 	.session_list = lmdb_session_list,
+	.app_get = lmdb_app_get,
+	.app_put = lmdb_app_put,
+	.app_delete = lmdb_app_delete,
+	.app_list = lmdb_app_list,
 	.kek_get = lmdb_kek_get,
 	.kek_add = lmdb_kek_add,
 	.kek_delete = lmdb_kek_delete,

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "src/store/advance.h"
 #include "src/store/lmdb_rows.h"
 
 #define NAME_KEY_MAX (STORE_LABEL_MAX + 1 + STORE_LABEL_MAX)
@@ -112,8 +113,9 @@ lmdb_device_get(struct store_db *db, const struct device_id *id,
 }
 
 static enum jy_err
-device_write(struct txn *t, const struct device_row *row)
+device_write(struct txn *t, const void *arg)
 {
+	const struct device_row *row = arg;
 	struct device_row old = { 0 };
 	struct device_row new = *row;
 	enum jy_err err = device_row_get(t, &row->id, &old);
@@ -135,16 +137,7 @@ enum jy_err
 lmdb_device_put(
     struct store_db *db, const struct device_row *row, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = device_write(&t, row);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), device_write, row, ec);
 }
 
 static enum jy_err
@@ -178,8 +171,9 @@ sessions_delete(struct txn *t, const struct device_id *id)
 
 /* A damaged row must not keep a device from being deleted. */
 static enum jy_err
-device_erase(struct txn *t, const struct device_id *id)
+device_erase(struct txn *t, const void *arg)
 {
+	const struct device_id *id = arg;
 	struct slice key = slice_of_device(id);
 	struct device_row none = { 0 };
 	struct device_row old = { 0 };
@@ -208,16 +202,7 @@ enum jy_err
 lmdb_device_delete(
     struct store_db *db, const struct device_id *id, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = device_erase(&t, id);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), device_erase, id, ec);
 }
 
 /* Where a page is being put together. */
@@ -310,6 +295,54 @@ lmdb_device_list(struct store_db *db, const struct device_id *after,
 	return JY_OK;
 }
 
+/* Move on; the device there if its DevEUI is that one, else JY_ENOTFOUND. */
+static enum jy_err
+dev_eui_at(struct cursor *c, enum move move, const struct eui64 *dev_eui,
+    struct device_id *id)
+{
+	enum jy_err err = cursor_move(c, move);
+
+	if (err == JY_OK) {
+		err = device_id_read(c->txn, c->table, c->key, c->key, id);
+	}
+	return err == JY_OK && !eui64_eq(&id->dev_eui, dev_eui) ? JY_ENOTFOUND
+								: err;
+}
+
+enum jy_err
+lmdb_device_by_dev_eui(struct store_db *db, const struct eui64 *dev_eui,
+    struct device_id *id, struct errctx *ec)
+{
+	struct device_id found;
+	struct device_id other;
+	struct cursor c;
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	err = cursor_open(&t, TABLE_DEVICES, &c);
+	if (err == JY_OK) {
+		c.key = (struct slice){ dev_eui->be, sizeof(dev_eui->be) };
+		err = dev_eui_at(&c, MOVE_FROM, dev_eui, &found);
+		if (err == JY_OK) {
+			err = dev_eui_at(&c, MOVE_NEXT, dev_eui, &other);
+			if (err == JY_OK) {
+				err = JY_EEXIST;
+			} else if (err == JY_ENOTFOUND) {
+				err = JY_OK;
+			}
+		}
+		cursor_close(&c);
+	}
+	txn_end(&t);
+	if (err == JY_OK) {
+		*id = found;
+	}
+	return err;
+}
+
 enum jy_err
 lmdb_device_by_name(struct store_db *db, const char *app, const char *name,
     struct device_id *id, struct errctx *ec)
@@ -368,8 +401,9 @@ lmdb_nonces_get(struct store_db *db, const struct device_id *id,
 }
 
 static enum jy_err
-nonces_clear(struct txn *t, const struct device_id *id)
+nonces_clear(struct txn *t, const void *arg)
 {
+	const struct device_id *id = arg;
 	struct nonce_row row;
 	struct slice value;
 	enum jy_err err = txn_get(t, TABLE_NONCES, slice_of_device(id), &value);
@@ -382,7 +416,7 @@ nonces_clear(struct txn *t, const struct device_id *id)
 		err = nonce_row_get(t, id, &row);
 	}
 	if (err == JY_OK) {
-		row = (struct nonce_row){ .join_nonce = row.join_nonce };
+		nonces_forget(&row);
 		err = nonce_row_put(t, id, &row);
 	}
 	return err == JY_OK ? txn_del(t, TABLE_DEVNONCES, slice_of_device(id))
@@ -393,16 +427,7 @@ enum jy_err
 lmdb_nonces_reset(
     struct store_db *db, const struct device_id *id, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = nonces_clear(&t, id);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), nonces_clear, id, ec);
 }
 
 enum jy_err

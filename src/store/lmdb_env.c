@@ -29,7 +29,7 @@
 	((size_t)256 << 10) /* what the empty tables need, and air \
 			     */
 #define READERS_MAX 2048U
-#define SCHEMA_VERSION 1U
+#define SCHEMA_VERSION 2U /* 2: applications; rows of version 2 */
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {
@@ -42,6 +42,7 @@ const struct table_def lmdb_tables[TABLE_COUNT] = {
 	[TABLE_DEVICE_SESSIONS] = { "device_sessions",
 	    MDB_DUPSORT | MDB_DUPFIXED, false },
 	[TABLE_REFUSALS] = { "refusals", 0, false },
+	[TABLE_APPS] = { "apps", 0, true },
 	[TABLE_KEKS] = { "keks", 0, true },
 	[TABLE_PEERS] = { "peers", 0, true },
 	[TABLE_CREDENTIALS] = { "credentials", 0, false },
@@ -222,42 +223,58 @@ env_start(struct lmdb *db, MDB_env *env)
 	return rc == 0 ? mdb_reader_check(env, &dead) : rc;
 }
 
-/* Compare the schema version, or write it into a new database. */
-static enum jy_err
-schema_check(MDB_txn *txn, MDB_dbi meta, struct errctx *ec)
+/* False: the map is as large as it may be.  No transaction may be running. */
+static bool
+map_double(struct lmdb *db)
+{
+	size_t size = lmdb_map_size(db);
+	size_t next = size > db->map_max / 2 ? db->map_max : size * 2;
+
+	return next > size && mdb_env_set_mapsize(db->env, next) == 0;
+}
+
+/*
+ * Compare the schema version; returns what LMDB said, or 0 and *err.  A new
+ * database gets ours, and so does an older one: its rows stay readable, but
+ * those written from now on are not for the programs of before.
+ */
+static int
+schema_check(MDB_txn *txn, MDB_dbi meta, enum jy_err *err, struct errctx *ec)
 {
 	char name[] = SCHEMA_KEY;
 	uint8_t ours[] = { 0, 0, 0, SCHEMA_VERSION };
 	MDB_val key = { sizeof(name) - 1, name };
 	MDB_val value;
 	int rc = mdb_get(txn, meta, &key, &value);
+	int order = -1;
 
-	if (rc == MDB_NOTFOUND) {
+	if (rc == 0 && value.mv_size != sizeof(ours)) {
+		*err = err_set(ec, JY_ECORRUPT, "meta %s: length %zu",
+		    SCHEMA_KEY, value.mv_size);
+		return 0;
+	}
+	if (rc == 0) {
+		order = memcmp(value.mv_data, ours, sizeof(ours));
+	}
+	if (order > 0) {
+		*err = err_set(
+		    ec, JY_ECONFIG, "the store was written by a newer version");
+	}
+	if (order < 0 && (rc == 0 || rc == MDB_NOTFOUND)) {
 		value = (MDB_val){ sizeof(ours), ours };
 		rc = mdb_put(txn, meta, &key, &value, 0);
 	}
-	if (rc != 0) {
-		return lmdb_rc_fail(ec, rc, SCHEMA_KEY);
-	}
-	if (value.mv_size != sizeof(ours)) {
-		return err_set(ec, JY_ECORRUPT, "meta %s: length %zu",
-		    SCHEMA_KEY, value.mv_size);
-	}
-	if (memcmp(value.mv_data, ours, sizeof(ours)) > 0) {
-		return err_set(
-		    ec, JY_ECONFIG, "the store was written by a newer version");
-	}
-	return JY_OK;
+	return rc;
 }
 
-/* Open or create all tables; the smallest map has room for them. */
-static enum jy_err
-tables_open(struct lmdb *db, struct errctx *ec)
+/* Returns what LMDB said, or 0 and *err. */
+static int
+tables_try(struct lmdb *db, enum jy_err *err, struct errctx *ec)
 {
-	enum jy_err err = JY_OK;
 	MDB_txn *txn = NULL;
 	int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
 
+	*err = JY_OK;
 	while (rc == MDB_MAP_RESIZED) { /* by another process, just now */
 		rc = mdb_env_set_mapsize(db->env, 0);
 		if (rc == 0) {
@@ -269,13 +286,29 @@ tables_open(struct lmdb *db, struct errctx *ec)
 		    lmdb_tables[i].flags | MDB_CREATE, &db->dbi[i]);
 	}
 	if (rc == 0) {
-		err = schema_check(txn, db->dbi[TABLE_META], ec);
+		rc = schema_check(txn, db->dbi[TABLE_META], err, ec);
 	}
-	if (rc == 0 && err == JY_OK) {
+	if (rc == 0 && *err == JY_OK) {
 		rc = mdb_txn_commit(txn);
 	} else if (txn != NULL) {
 		mdb_txn_abort(txn);
 	}
+	return rc;
+}
+
+/*
+ * Open or create all tables.  The smallest map has room for them, but an older
+ * database may be full to the brim.
+ */
+static enum jy_err
+tables_open(struct lmdb *db, struct errctx *ec)
+{
+	enum jy_err err;
+	int rc;
+
+	do {
+		rc = tables_try(db, &err, ec);
+	} while (rc == MDB_MAP_FULL && map_double(db));
 	return rc == 0 ? err : lmdb_rc_fail(ec, rc, "opening the tables");
 }
 
@@ -366,9 +399,7 @@ lmdb_map_grow(struct lmdb *db, size_t too_small)
 	(void)pthread_rwlock_wrlock(&db->map_lock);
 	size = db->env != NULL ? lmdb_map_size(db) : 0;
 	if (size > 0 && size <= too_small) { /* no other thread was faster */
-		size = size > db->map_max / 2 ? db->map_max : size * 2;
-		grown =
-		    size > too_small && mdb_env_set_mapsize(db->env, size) == 0;
+		grown = map_double(db);
 	}
 	(void)pthread_rwlock_unlock(&db->map_lock);
 	return grown;

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "src/store/advance.h"
 #include "src/store/lmdb_rows.h"
 
 #define DEV_NONCE_LEN 2
@@ -25,6 +26,23 @@ dev_nonce_value(uint16_t nonce)
 	    (uint8_t)nonce } };
 }
 
+/* Zero when the device has no application, or that has no settings. */
+static enum jy_err
+app_of_device(
+    struct txn *t, const struct device_row *device, struct app_row *app)
+{
+	enum jy_err err = JY_ENOTFOUND;
+
+	if (device->app[0] != '\0') {
+		err = app_row_get(t, device->app, app);
+	}
+	if (err == JY_ENOTFOUND) {
+		*app = (struct app_row){ 0 };
+		err = JY_OK;
+	}
+	return err;
+}
+
 static enum jy_err
 view_read(struct txn *t, const struct device_id *id, uint16_t dev_nonce,
     struct join_view *view)
@@ -32,6 +50,9 @@ view_read(struct txn *t, const struct device_id *id, uint16_t dev_nonce,
 	struct dev_nonce_value v = dev_nonce_value(dev_nonce);
 	enum jy_err err = device_row_get(t, id, &view->device);
 
+	if (err == JY_OK) {
+		err = app_of_device(t, &view->device, &view->app);
+	}
 	if (err == JY_OK) {
 		err = nonce_row_get(t, id, &view->nonces);
 	}
@@ -94,33 +115,26 @@ entry_check(
 }
 
 static enum jy_err
-nonces_advance(
+nonces_write(
     struct txn *t, const struct join_commit *e, struct nonce_row *nonces)
 {
 	const struct session_row *s = &e->session;
 	struct dev_nonce_value v = dev_nonce_value(s->counter);
 	enum jy_err err;
 
-	nonces->join_nonce = s->join_nonce;
-	if (!nonces->has_dev_nonce || s->counter > nonces->dev_nonce) {
-		nonces->has_dev_nonce = true;
-		nonces->dev_nonce = s->counter;
-	}
-	if (e->counted && nonces->counted <= s->counter) {
-		nonces->counted = s->counter + 1U;
-	}
+	nonces_advance(nonces, e);
 	err = nonce_row_put(t, &s->device, nonces);
-	if (err != JY_OK || e->counted) {
+	if (err != JY_OK || !nonces_list_dev_nonce(e)) {
 		return err;
 	}
 	return txn_put(t, TABLE_DEVNONCES, slice_of_device(&s->device),
 	    (struct slice){ v.be, sizeof(v.be) });
 }
 
-/* How many sessions a device has, and the oldest. */
+/* How many sessions a device has, and the oldest that is not the live one. */
 static enum jy_err
-session_oldest(struct txn *t, const struct device_id *id, size_t *n,
-    struct listed_session *oldest)
+session_oldest(struct txn *t, const struct device_id *id, uint32_t live,
+    size_t *n, struct listed_session *oldest)
 {
 	struct cursor c;
 	enum jy_err err = cursor_open(t, TABLE_DEVICE_SESSIONS, &c);
@@ -136,29 +150,42 @@ session_oldest(struct txn *t, const struct device_id *id, size_t *n,
 	if (err == JY_OK) {
 		err = listed_session_at(&c, oldest);
 	}
+	if (err == JY_OK && listed_join_nonce(oldest) == live) {
+		err = cursor_move(&c, MOVE_NEXT_PAIR);
+		if (err == JY_OK) {
+			err = listed_session_at(&c, oldest);
+		}
+	}
 	cursor_close(&c);
 	return err;
 }
 
-/* Delete the oldest sessions of a device beyond keep. */
+/*
+ * Delete the oldest sessions of a device beyond keep, but not the live one nor
+ * the one just made, which is the last in the list.
+ */
 static enum jy_err
-sessions_trim(struct txn *t, const struct device_id *id, unsigned keep)
+sessions_trim(struct txn *t, const struct join_commit *e, uint32_t live)
 {
+	const struct session_row *made = &e->session;
 	struct listed_session s;
 	size_t n;
-	enum jy_err err = session_oldest(t, id, &n, &s);
+	enum jy_err err = session_oldest(t, &made->device, live, &n, &s);
 
-	while (err == JY_OK && n > keep) {
+	while (err == JY_OK && n > e->keep &&
+	    listed_join_nonce(&s) != made->join_nonce) {
 		err = txn_del(t, TABLE_SESSIONS, slice_of_session(s.id));
 		if (err == JY_OK) {
 			err = txn_del_pair(t, TABLE_DEVICE_SESSIONS,
-			    slice_of_device(id), slice_of_listed(&s));
+			    slice_of_device(&made->device),
+			    slice_of_listed(&s));
 		}
 		if (err == JY_OK) {
-			err = session_oldest(t, id, &n, &s);
+			err = session_oldest(t, &made->device, live, &n, &s);
 		}
 	}
-	return err;
+	/* There is but the one just made, and it is live. */
+	return err == JY_ENOTFOUND ? JY_OK : err;
 }
 
 static enum jy_err
@@ -167,7 +194,7 @@ entry_write(
 {
 	const struct session_row *s = &e->session;
 	const struct listed_session listed = listed_session(s);
-	enum jy_err err = nonces_advance(t, e, nonces);
+	enum jy_err err = nonces_write(t, e, nonces);
 
 	if (err == JY_OK) {
 		err = session_row_put(t, s);
@@ -176,7 +203,7 @@ entry_write(
 		err = txn_put(t, TABLE_DEVICE_SESSIONS,
 		    slice_of_device(&s->device), slice_of_listed(&listed));
 	}
-	return err == JY_OK ? sessions_trim(t, &s->device, e->keep) : err;
+	return err == JY_OK ? sessions_trim(t, e, nonces->live) : err;
 }
 
 /*
@@ -184,8 +211,9 @@ entry_write(
  * is returned.
  */
 static enum jy_err
-group_write(struct txn *t, struct join_group *g, struct errctx *ec)
+group_write(struct txn *t, struct join_group *g)
 {
+	struct errctx *ec = t->ec;
 	enum jy_err err = JY_OK;
 
 	for (size_t i = 0; i < g->n && err == JY_OK; i++) {
@@ -224,24 +252,24 @@ refusals_write(struct txn *t, const struct join_work *work)
 	return err;
 }
 
+static enum jy_err
+work_write(struct txn *t, const void *arg)
+{
+	const struct join_work *work = arg;
+	enum jy_err err = JY_OK;
+
+	for (struct join_group *g = work->groups; g != NULL && err == JY_OK;
+	     g = g->next) {
+		err = group_write(t, g);
+	}
+	return err == JY_OK ? refusals_write(t, work) : err;
+}
+
 enum jy_err
 lmdb_join_commit(
     struct store_db *db, const struct join_work *work, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		for (struct join_group *g = work->groups;
-		     g != NULL && err == JY_OK; g = g->next) {
-			err = group_write(&t, g, ec);
-		}
-		if (err == JY_OK) {
-			err = refusals_write(&t, work);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), work_write, work, ec);
 }
 
 enum jy_err

@@ -8,40 +8,8 @@
 
 #include <string.h>
 
+#include "src/store/lmdb_named.h"
 #include "src/store/lmdb_rows.h"
-
-/*
- * Walk the rows of a table behind the text after (NULL: all).  visit stops
- * the walk with an error; the end is JY_OK.
- */
-typedef enum jy_err visit_fn(struct cursor *c, void *arg);
-
-static enum jy_err
-table_walk(struct txn *t, enum table table, const char *after, visit_fn *visit,
-    void *arg)
-{
-	struct slice key = slice_of_text(after != NULL ? after : "");
-	struct cursor c;
-	enum jy_err err = cursor_open(t, table, &c);
-
-	if (err != JY_OK) {
-		return err;
-	}
-	c.key = key;
-	err = cursor_move(&c, key.len > 0 ? MOVE_FROM : MOVE_FIRST);
-	if (err == JY_OK && key.len > 0 && c.key.len == key.len &&
-	    memcmp(c.key.p, key.p, key.len) == 0) {
-		err = cursor_move(&c, MOVE_NEXT);
-	}
-	while (err == JY_OK) {
-		err = visit(&c, arg);
-		if (err == JY_OK) {
-			err = cursor_move(&c, MOVE_NEXT);
-		}
-	}
-	cursor_close(&c);
-	return err == JY_ENOTFOUND ? JY_OK : err;
-}
 
 /* ---- KEKs ---- */
 
@@ -60,8 +28,9 @@ lmdb_kek_get(struct store_db *db, const char *label, struct kek_row *row,
 }
 
 static enum jy_err
-kek_create(struct txn *t, const struct kek_row *row)
+kek_create(struct txn *t, const void *arg)
 {
+	const struct kek_row *row = arg;
 	struct slice value;
 	enum jy_err err =
 	    txn_get(t, TABLE_KEKS, slice_of_text(row->label), &value);
@@ -76,20 +45,11 @@ kek_create(struct txn *t, const struct kek_row *row)
 enum jy_err
 lmdb_kek_add(struct store_db *db, const struct kek_row *row, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = kek_create(&t, row);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), kek_create, row, ec);
 }
 
 static enum jy_err
-peer_uses_kek(struct cursor *c, void *arg)
+peer_uses_kek(struct cursor *c, const void *arg)
 {
 	const char *label = arg;
 	struct peer_row row;
@@ -103,7 +63,7 @@ peer_uses_kek(struct cursor *c, void *arg)
 }
 
 static enum jy_err
-device_uses_kek(struct cursor *c, void *arg)
+device_uses_kek(struct cursor *c, const void *arg)
 {
 	char dev_eui[EUI64_STR_LEN];
 	char join_eui[EUI64_STR_LEN];
@@ -111,9 +71,7 @@ device_uses_kek(struct cursor *c, void *arg)
 	struct device_row row;
 	enum jy_err err = device_row_at(c, &row);
 
-	if (err == JY_OK &&
-	    (strcmp(row.activation.ns_kek, label) == 0 ||
-		strcmp(row.activation.as_kek, label) == 0)) {
+	if (err == JY_OK && activation_uses_kek(&row.activation, label)) {
 		return err_set(c->txn->ec, JY_EINUSE,
 		    "device %s/%s uses the KEK \"%s\"",
 		    eui64_str(&row.id.dev_eui, dev_eui),
@@ -123,18 +81,35 @@ device_uses_kek(struct cursor *c, void *arg)
 }
 
 static enum jy_err
-kek_erase(struct txn *t, const char *label)
+app_uses_kek(struct cursor *c, const void *arg)
 {
-	char copy[STORE_LABEL_MAX + 1] = "";
+	const char *label = arg;
+	struct app_row row;
+	enum jy_err err = app_row_at(c, &row);
+
+	if (err == JY_OK && activation_uses_kek(&row.activation, label)) {
+		return err_set(c->txn->ec, JY_EINUSE,
+		    "application \"%s\" uses the KEK \"%s\"", row.name, label);
+	}
+	return err;
+}
+
+static enum jy_err
+kek_erase(struct txn *t, const void *arg)
+{
+	const char *label = arg;
 	struct slice value;
 	enum jy_err err = txn_get(t, TABLE_KEKS, slice_of_text(label), &value);
 
-	strncpy(copy, label, STORE_LABEL_MAX);
 	if (err == JY_OK) {
-		err = table_walk(t, TABLE_PEERS, NULL, peer_uses_kek, copy);
+		err = table_walk(t, TABLE_PEERS, NULL, peer_uses_kek, label);
 	}
 	if (err == JY_OK) {
-		err = table_walk(t, TABLE_DEVICES, NULL, device_uses_kek, copy);
+		err = table_walk(t, TABLE_APPS, NULL, app_uses_kek, label);
+	}
+	if (err == JY_OK) {
+		err =
+		    table_walk(t, TABLE_DEVICES, NULL, device_uses_kek, label);
 	}
 	return err == JY_OK ? txn_del(t, TABLE_KEKS, slice_of_text(label))
 			    : err;
@@ -143,57 +118,23 @@ kek_erase(struct txn *t, const char *label)
 enum jy_err
 lmdb_kek_delete(struct store_db *db, const char *label, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = kek_erase(&t, label);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), kek_erase, label, ec);
 }
 
-struct kek_page {
-	struct kek_row *rows;
-	size_t cap;
-	size_t n;
-};
-
-/* JY_EFULL: one more follows.  The walk hands it to the lister alone. */
 static enum jy_err
-kek_collect(struct cursor *c, void *arg)
+kek_read(const struct cursor *c, void *row)
 {
-	struct kek_page *p = arg;
-	enum jy_err err = JY_EFULL;
-
-	if (p->n < p->cap) {
-		err = kek_row_at(c, &p->rows[p->n]);
-		p->n += err == JY_OK ? 1 : 0;
-	}
-	return err;
+	return kek_row_at(c, row);
 }
 
 enum jy_err
 lmdb_kek_list(struct store_db *db, const char *after, struct kek_row *rows,
     size_t cap, size_t *n, bool *more, struct errctx *ec)
 {
-	struct kek_page p = { .rows = rows, .cap = cap };
-	struct txn t;
-	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+	const struct named_page page = { kek_read, rows, sizeof(*rows), cap, n,
+		more };
 
-	if (err != JY_OK) {
-		return err;
-	}
-	err = table_walk(&t, TABLE_KEKS, after, kek_collect, &p);
-	txn_end(&t);
-	if (err == JY_OK || err == JY_EFULL) {
-		*n = p.n;
-		*more = err == JY_EFULL;
-		err = JY_OK;
-	}
-	return err;
+	return lmdb_named_list(db, TABLE_KEKS, after, &page, ec);
 }
 
 /* ---- peers ---- */
@@ -214,7 +155,7 @@ lmdb_peer_get(struct store_db *db, const char *name, struct peer_row *row,
 
 /* Delete the credential under the cursor if it is the peer's. */
 static enum jy_err
-credential_forget(struct cursor *c, void *arg)
+credential_forget(struct cursor *c, const void *arg)
 {
 	const struct slice *name = arg;
 
@@ -260,33 +201,18 @@ credential_take(
 	return err;
 }
 
-/* JY_ECONFLICT unless the stored row has the revision that was read. */
 static enum jy_err
-peer_check_revision(struct txn *t, const struct peer_row *row)
+peer_write(struct txn *t, const void *arg)
 {
-	struct peer_row stored = { 0 };
-	enum jy_err err = peer_row_get(t, row->name, &stored);
-
-	if (err == JY_ENOTFOUND || err == JY_ECORRUPT) {
-		/* A damaged row has lost its revision: it may be replaced. */
-		err_clear(t->ec);
-		err = JY_OK;
-	}
-	if (err == JY_OK && stored.revision != row->revision) {
-		return err_set(t->ec, JY_ECONFLICT,
-		    "peer \"%s\" was changed meanwhile", row->name);
-	}
-	return err;
-}
-
-static enum jy_err
-peer_write(struct txn *t, const struct peer_row *row)
-{
+	const struct peer_row *row = arg;
 	struct credential all[CREDENTIALS_OF_PEER_MAX];
 	size_t n = credentials_of_peer(row, all);
 	struct peer_row next = *row;
-	enum jy_err err = peer_check_revision(t, row);
+	struct peer_row stored = { 0 };
+	enum jy_err err = peer_row_get(t, row->name, &stored);
 
+	err = revision_check(
+	    t, err, stored.revision, row->revision, "peer", row->name);
 	next.revision++;
 	if (err == JY_OK) {
 		err = credentials_forget(t, slice_of_text(row->name));
@@ -301,21 +227,13 @@ enum jy_err
 lmdb_peer_put(
     struct store_db *db, const struct peer_row *row, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = peer_write(&t, row);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), peer_write, row, ec);
 }
 
 static enum jy_err
-peer_erase(struct txn *t, const char *name)
+peer_erase(struct txn *t, const void *arg)
 {
+	const char *name = arg;
 	struct slice key = slice_of_text(name);
 	struct slice value;
 	enum jy_err err = txn_get(t, TABLE_PEERS, key, &value);
@@ -329,57 +247,23 @@ peer_erase(struct txn *t, const char *name)
 enum jy_err
 lmdb_peer_delete(struct store_db *db, const char *name, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
-
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = peer_erase(&t, name);
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), peer_erase, name, ec);
 }
 
-struct peer_page {
-	struct peer_row *rows;
-	size_t cap;
-	size_t n;
-};
-
-/* As kek_collect(). */
 static enum jy_err
-peer_collect(struct cursor *c, void *arg)
+peer_read(const struct cursor *c, void *row)
 {
-	struct peer_page *p = arg;
-	enum jy_err err = JY_EFULL;
-
-	if (p->n < p->cap) {
-		err = peer_row_at(c, &p->rows[p->n]);
-		p->n += err == JY_OK ? 1 : 0;
-	}
-	return err;
+	return peer_row_at(c, row);
 }
 
 enum jy_err
 lmdb_peer_list(struct store_db *db, const char *after, struct peer_row *rows,
     size_t cap, size_t *n, bool *more, struct errctx *ec)
 {
-	struct peer_page p = { .rows = rows, .cap = cap };
-	struct txn t;
-	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+	const struct named_page page = { peer_read, rows, sizeof(*rows), cap, n,
+		more };
 
-	if (err != JY_OK) {
-		return err;
-	}
-	err = table_walk(&t, TABLE_PEERS, after, peer_collect, &p);
-	txn_end(&t);
-	if (err == JY_OK || err == JY_EFULL) {
-		*n = p.n;
-		*more = err == JY_EFULL;
-		err = JY_OK;
-	}
-	return err;
+	return lmdb_named_list(db, TABLE_PEERS, after, &page, ec);
 }
 
 enum jy_err
@@ -431,19 +315,24 @@ lmdb_meta_get(struct store_db *db, const char *key, uint8_t out[STORE_META_MAX],
 	return err;
 }
 
+struct meta {
+	struct slice key;
+	struct slice value;
+};
+
+static enum jy_err
+meta_write(struct txn *t, const void *arg)
+{
+	const struct meta *m = arg;
+
+	return txn_put(t, TABLE_META, m->key, m->value);
+}
+
 enum jy_err
 lmdb_meta_put(struct store_db *db, const char *key, const uint8_t *value,
     size_t len, struct errctx *ec)
 {
-	struct txn t;
-	enum jy_err err;
+	const struct meta m = { slice_of_text(key), { value, len } };
 
-	do {
-		err = txn_write(lmdb_of(db), &t, ec);
-		if (err == JY_OK) {
-			err = txn_put(&t, TABLE_META, slice_of_text(key),
-			    (struct slice){ value, len });
-		}
-	} while (txn_finish(&t, &err));
-	return err;
+	return txn_update(lmdb_of(db), meta_write, &m, ec);
 }

@@ -70,6 +70,13 @@ listed_session(const struct session_row *row)
 	return s;
 }
 
+uint32_t
+listed_join_nonce(const struct listed_session *s)
+{
+	return (uint32_t)s->join_nonce_be[0] << 16 |
+	    (uint32_t)s->join_nonce_be[1] << 8 | s->join_nonce_be[2];
+}
+
 struct slice
 slice_of_listed(const struct listed_session *s)
 {
@@ -123,6 +130,7 @@ ROW_ACCESS(device, TABLE_DEVICES)
 ROW_ACCESS(nonce, TABLE_NONCES)
 ROW_ACCESS(session, TABLE_SESSIONS)
 ROW_ACCESS(refusal, TABLE_REFUSALS)
+ROW_ACCESS(app, TABLE_APPS)
 ROW_ACCESS(kek, TABLE_KEKS)
 ROW_ACCESS(peer, TABLE_PEERS)
 
@@ -212,6 +220,33 @@ enum jy_err
 refusal_row_put(struct txn *t, const struct refusal_row *row)
 {
 	return refusal_store(t, slice_of_device(&row->device), row);
+}
+
+enum jy_err
+app_row_get(struct txn *t, const char *name, struct app_row *row)
+{
+	enum jy_err err = app_fetch(t, slice_of_text(name), row);
+
+	if (err == JY_OK) {
+		memcpy(row->name, name, strlen(name) + 1);
+	}
+	return err;
+}
+
+enum jy_err
+app_row_put(struct txn *t, const struct app_row *row)
+{
+	return app_store(t, slice_of_text(row->name), row);
+}
+
+enum jy_err
+app_row_at(const struct cursor *c, struct app_row *row)
+{
+	enum jy_err err = app_value(c->txn, c->key, c->value, row);
+
+	return err == JY_OK
+	    ? label_read(c->txn, c->table, c->key, c->key, row->name)
+	    : err;
 }
 
 enum jy_err

@@ -22,7 +22,6 @@ enum jy_err device_id_read(struct txn *t, enum table table, struct slice key,
 enum jy_err label_read(struct txn *t, enum table table, struct slice key,
     struct slice octets, char out[STORE_LABEL_MAX + 1]) JY_CHECK;
 
-/* A session's id from the value of a cursor on device_sessions. */
 /*
  * A session of a device as TABLE_DEVICE_SESSIONS lists it: JoinNonces only
  * grow, so they tell the order in which sessions were made, whatever the
@@ -34,6 +33,7 @@ struct listed_session {
 };
 
 struct listed_session listed_session(const struct session_row *row);
+uint32_t listed_join_nonce(const struct listed_session *s);
 struct slice slice_of_listed(const struct listed_session *s);
 
 enum jy_err listed_session_at(
@@ -61,6 +61,11 @@ enum jy_err refusal_row_get(struct txn *t, const struct device_id *id,
     struct refusal_row *row) JY_CHECK;
 enum jy_err refusal_row_put(
     struct txn *t, const struct refusal_row *row) JY_CHECK;
+
+enum jy_err app_row_get(
+    struct txn *t, const char *name, struct app_row *row) JY_CHECK;
+enum jy_err app_row_put(struct txn *t, const struct app_row *row) JY_CHECK;
+enum jy_err app_row_at(const struct cursor *c, struct app_row *row) JY_CHECK;
 
 enum jy_err kek_row_get(
     struct txn *t, const char *label, struct kek_row *row) JY_CHECK;

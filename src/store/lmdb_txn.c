@@ -103,13 +103,11 @@ txn_end(struct txn *t)
 	(void)pthread_rwlock_unlock(&t->db->map_lock);
 }
 
-enum jy_err
-txn_write(struct lmdb *db, struct txn *t, struct errctx *ec)
-{
-	return txn_begin(db, t, true, ec);
-}
-
-bool
+/*
+ * Commit if *err is JY_OK, else drop the transaction.  Returns true when the
+ * map was too small and has grown: run the verb again.
+ */
+static bool
 txn_finish(struct txn *t, enum jy_err *err)
 {
 	if (t->handle == NULL) {
@@ -135,6 +133,21 @@ txn_finish(struct txn *t, enum jy_err *err)
 		(void)atomic_fetch_add(&t->db->commits, 1);
 	}
 	return false;
+}
+
+enum jy_err
+txn_update(struct lmdb *db, txn_fn *write, const void *arg, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err;
+
+	do {
+		err = txn_begin(db, &t, true, ec);
+		if (err == JY_OK) {
+			err = write(&t, arg);
+		}
+	} while (txn_finish(&t, &err));
+	return err;
 }
 
 static MDB_val

@@ -10,12 +10,8 @@
  *	...
  *	txn_end(&t);
  *
- * A verb that writes may have to run again, with a larger map:
- *
- *	do {
- *		err = txn_write(db, &t, ec);
- *		if (err == JY_OK) err = ...;
- *	} while (txn_finish(&t, &err));
+ * A verb that writes may have to run again, with a larger map, so it is a
+ * function that txn_update() calls.
  *
  * A transaction belongs to the thread that began it.  Slices that point into
  * the database are valid until the next write or the end.
@@ -38,6 +34,7 @@ enum table {
 	TABLE_SESSIONS,
 	TABLE_DEVICE_SESSIONS,
 	TABLE_REFUSALS,
+	TABLE_APPS,
 	TABLE_KEKS,
 	TABLE_PEERS,
 	TABLE_CREDENTIALS,
@@ -65,14 +62,15 @@ enum jy_err txn_read(
     struct lmdb *db, struct txn *t, struct errctx *ec) JY_CHECK;
 void txn_end(struct txn *t);
 
-enum jy_err txn_write(
-    struct lmdb *db, struct txn *t, struct errctx *ec) JY_CHECK;
+/* What a verb writes; on an error all of it is dropped. */
+typedef enum jy_err txn_fn(struct txn *t, const void *arg);
 
 /*
- * Commit if *err is JY_OK, else drop the transaction.  Returns true when the
- * map was too small and has grown: run the verb again.
+ * Run write in a transaction and commit it; once more each time the map was
+ * too small and has grown.
  */
-bool txn_finish(struct txn *t, enum jy_err *err) JY_CHECK;
+enum jy_err txn_update(struct lmdb *db, txn_fn *write, const void *arg,
+    struct errctx *ec) JY_CHECK;
 
 /* True while the transaction can go on: an error was the row's, not its. */
 bool txn_usable(const struct txn *t) JY_CHECK;

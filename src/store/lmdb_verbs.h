@@ -25,6 +25,8 @@ enum jy_err lmdb_device_delete(
 enum jy_err lmdb_device_list(struct store_db *db, const struct device_id *after,
     const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
     struct device_id *last, struct errctx *ec);
+enum jy_err lmdb_device_by_dev_eui(struct store_db *db,
+    const struct eui64 *dev_eui, struct device_id *id, struct errctx *ec);
 enum jy_err lmdb_device_by_name(struct store_db *db, const char *app,
     const char *name, struct device_id *id, struct errctx *ec);
 enum jy_err lmdb_nonces_get(struct store_db *db, const struct device_id *id,
@@ -35,6 +37,14 @@ enum jy_err lmdb_session_get(struct store_db *db,
     const uint8_t id[STORE_ID_LEN], struct session_row *row, struct errctx *ec);
 enum jy_err lmdb_session_list(struct store_db *db, const struct device_id *id,
     struct session_row *rows, size_t cap, size_t *n, struct errctx *ec);
+enum jy_err lmdb_app_get(struct store_db *db, const char *name,
+    struct app_row *row, struct errctx *ec);
+enum jy_err lmdb_app_put(
+    struct store_db *db, const struct app_row *row, struct errctx *ec);
+enum jy_err lmdb_app_delete(
+    struct store_db *db, const char *name, struct errctx *ec);
+enum jy_err lmdb_app_list(struct store_db *db, const char *after,
+    struct app_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
 enum jy_err lmdb_kek_get(struct store_db *db, const char *label,
     struct kek_row *row, struct errctx *ec);
 enum jy_err lmdb_kek_add(

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/store/advance.h"
+
 #define DEV_NONCES 65536
 
 /* The nonces of a device and the set of its used DevNonces. */
@@ -74,10 +76,16 @@ mem_join_view(struct store_db *db, const struct device_id *id,
 {
 	struct memory *m = memory_lock(db);
 	const struct nonce_item *item = list_find(&m->nonces, id);
+	const struct app_row *app;
 	enum jy_err err = list_get(&m->devices, id, &view->device);
 
 	(void)ec;
 	if (err == JY_OK) {
+		app = list_find(&m->apps, view->device.app);
+		view->app = (struct app_row){ 0 };
+		if (app != NULL) {
+			view->app = *app;
+		}
 		view->nonces = (struct nonce_row){ 0 };
 		if (item != NULL) {
 			view->nonces = item->row;
@@ -109,24 +117,40 @@ session_below(
 	return found;
 }
 
-/* Remove the oldest sessions of a device beyond keep. */
+/*
+ * While a device has more than keep sessions, remove the oldest, but neither
+ * the live one nor the one just made.
+ */
 static void
-sessions_trim(struct memory *m, const struct device_id *id, unsigned keep)
+sessions_trim(struct memory *m, const struct join_commit *c, uint32_t live)
 {
-	const struct session_row *s = session_below(m, id, UINT32_MAX);
+	const struct session_row *made = &c->session;
+	const struct session_row *oldest;
+	size_t at = 0;
+	size_t n;
 
-	for (unsigned n = 1; s != NULL && n < keep; n++) {
-		s = session_below(m, id, s->join_nonce);
-	}
-	for (size_t i = m->sessions.n; s != NULL && i > 0; i--) {
-		const struct session_row *old = list_at(&m->sessions, i - 1);
+	do {
+		oldest = NULL;
+		n = 0;
+		for (size_t i = 0; i < m->sessions.n; i++) {
+			const struct session_row *s = list_at(&m->sessions, i);
 
-		if (cmp_device(&old->device, id) == 0 &&
-		    old->join_nonce < s->join_nonce) {
-			list_remove_at(&m->sessions, i - 1);
-			s = session_below(m, id, s->join_nonce + 1);
+			if (cmp_device(&s->device, &made->device) != 0) {
+				continue;
+			}
+			n++;
+			if (s->join_nonce != live &&
+			    s->join_nonce != made->join_nonce &&
+			    (oldest == NULL ||
+				s->join_nonce < oldest->join_nonce)) {
+				oldest = s;
+				at = i;
+			}
 		}
-	}
+		if (n > c->keep && oldest != NULL) {
+			list_remove_at(&m->sessions, at);
+		}
+	} while (n > c->keep && oldest != NULL);
 }
 
 static enum jy_err
@@ -140,20 +164,12 @@ entry_write(struct memory *m, const struct join_commit *c, struct errctx *ec)
 	if (err != JY_OK) {
 		return err;
 	}
-	item->row.join_nonce = s->join_nonce;
-	if (!item->row.has_dev_nonce || s->counter > item->row.dev_nonce) {
-		item->row.has_dev_nonce = true;
-		item->row.dev_nonce = s->counter;
-	}
-	if (c->counted) {
-		if (item->row.counted <= s->counter) {
-			item->row.counted = s->counter + 1U;
-		}
-	} else if (!dev_nonce_seen(item, s->counter)) {
+	nonces_advance(&item->row, c);
+	if (nonces_list_dev_nonce(c) && !dev_nonce_seen(item, s->counter)) {
 		item->seen[s->counter / 8] |= (uint8_t)(1U << (s->counter % 8));
 		item->used++;
 	}
-	sessions_trim(m, &s->device, c->keep);
+	sessions_trim(m, c, item->row.live);
 	return JY_OK;
 }
 
@@ -331,6 +347,29 @@ mem_device_list(struct store_db *db, const struct device_id *after,
 }
 
 static enum jy_err
+mem_device_by_dev_eui(struct store_db *db, const struct eui64 *dev_eui,
+    struct device_id *id, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	const struct device_row *found = NULL;
+	enum jy_err err = JY_ENOTFOUND;
+
+	(void)ec;
+	for (size_t i = 0; i < m->devices.n; i++) {
+		const struct device_row *d = list_at(&m->devices, i);
+
+		if (eui64_eq(&d->id.dev_eui, dev_eui)) {
+			err = found == NULL ? JY_OK : JY_EEXIST;
+			found = d;
+		}
+	}
+	if (err == JY_OK) {
+		*id = found->id;
+	}
+	return memory_unlock(m, err);
+}
+
+static enum jy_err
 mem_device_by_name(struct store_db *db, const char *app, const char *name,
     struct device_id *id, struct errctx *ec)
 {
@@ -371,8 +410,7 @@ mem_nonces_reset(
 
 	(void)ec;
 	if (item != NULL) {
-		item->row =
-		    (struct nonce_row){ .join_nonce = item->row.join_nonce };
+		nonces_forget(&item->row);
 		item->used = 0;
 		memset(item->seen, 0, sizeof(item->seen));
 	}
@@ -435,6 +473,7 @@ mem_open(
 	m->nonces = LIST(struct nonce_item, cmp_device);
 	m->sessions = LIST(struct session_row, cmp_session);
 	m->refusals = LIST(struct refusal_row, cmp_device);
+	m->apps = LIST(struct app_row, cmp_text);
 	m->keks = LIST(struct kek_row, cmp_text);
 	m->peers = LIST(struct peer_row, cmp_text);
 	m->metas = LIST(struct meta_item, cmp_text);
@@ -454,6 +493,7 @@ mem_close(struct store_db *db)
 	free(m->nonces.items);
 	free(m->sessions.items);
 	free(m->refusals.items);
+	free(m->apps.items);
 	free(m->keks.items);
 	free(m->peers.items);
 	free(m->metas.items);
@@ -471,11 +511,16 @@ const struct store_ops store_memory_ops = {
 	.device_put = mem_device_put,
 	.device_delete = mem_device_delete,
 	.device_list = mem_device_list,
+	.device_by_dev_eui = mem_device_by_dev_eui,
 	.device_by_name = mem_device_by_name,
 	.nonces_get = mem_nonces_get,
 	.nonces_reset = mem_nonces_reset,
 	.session_get = mem_session_get,
 	.session_list = mem_session_list,
+	.app_get = mem_app_get,
+	.app_put = mem_app_put,
+	.app_delete = mem_app_delete,
+	.app_list = mem_app_list,
 	.kek_get = mem_kek_get,
 	.kek_add = mem_kek_add,
 	.kek_delete = mem_kek_delete,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store in memory, private to memory.c and memory_peer.c. */
+/* The store in memory, private to its files. */
 #ifndef JY_STORE_MEMORY_H
 #define JY_STORE_MEMORY_H
 
@@ -21,6 +21,7 @@ struct memory {
 	struct list nonces;
 	struct list sessions;
 	struct list refusals;
+	struct list apps;
 	struct list keks;
 	struct list peers;
 	struct list metas;
@@ -33,6 +34,16 @@ enum jy_err memory_unlock(struct memory *m, enum jy_err err);
 
 /* The same after a verb that writes. */
 enum jy_err memory_written(struct memory *m, enum jy_err err);
+
+/* The verbs of memory_app.c. */
+enum jy_err mem_app_get(struct store_db *db, const char *name,
+    struct app_row *row, struct errctx *ec);
+enum jy_err mem_app_put(
+    struct store_db *db, const struct app_row *row, struct errctx *ec);
+enum jy_err mem_app_delete(
+    struct store_db *db, const char *name, struct errctx *ec);
+enum jy_err mem_app_list(struct store_db *db, const char *after,
+    struct app_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
 
 /* The verbs of memory_peer.c. */
 enum jy_err mem_kek_get(struct store_db *db, const char *label,

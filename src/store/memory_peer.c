@@ -43,11 +43,19 @@ kek_unused(const struct memory *m, const char *label, struct errctx *ec)
 			    "peer \"%s\" uses the KEK \"%s\"", p->name, label);
 		}
 	}
+	for (size_t i = 0; i < m->apps.n; i++) {
+		const struct app_row *a = list_at(&m->apps, i);
+
+		if (activation_uses_kek(&a->activation, label)) {
+			return err_set(ec, JY_EINUSE,
+			    "application \"%s\" uses the KEK \"%s\"", a->name,
+			    label);
+		}
+	}
 	for (size_t i = 0; i < m->devices.n; i++) {
 		const struct device_row *d = list_at(&m->devices, i);
 
-		if (strcmp(d->activation.ns_kek, label) == 0 ||
-		    strcmp(d->activation.as_kek, label) == 0) {
+		if (activation_uses_kek(&d->activation, label)) {
 			return err_set(ec, JY_EINUSE,
 			    "device %s/%s uses the KEK \"%s\"",
 			    eui64_str(&d->id.dev_eui, dev_eui),

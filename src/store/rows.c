@@ -4,9 +4,10 @@
  * order they are stored, and one encoder and one decoder walk all tables, so
  * the two cannot drift apart and every check is written once.
  *
- * The octets have one form only: what decodes, encodes to the same octets
- * again.  A changed table is a new version; the old table then stays beside
- * it, for reading.
+ * A version has one form only: what decodes from it, encodes to the same
+ * octets again.  A new version of a kind adds a table behind the old ones, so
+ * an older row is the beginning of a new one: it is read with the later
+ * fields zero, and written anew with all of them.
  */
 #include "src/store/rows.h"
 
@@ -15,13 +16,26 @@
 #include "src/base/bytes.h"
 #include "src/lorawan/frame.h"
 
-#define ROW_VERSION 1U
+#define ROW_VERSIONS_MAX 2U
 
 bool
 device_id_eq(const struct device_id *a, const struct device_id *b)
 {
 	return eui64_eq(&a->dev_eui, &b->dev_eui) &&
 	    eui64_eq(&a->join_eui, &b->join_eui);
+}
+
+bool
+activation_uses_kek(const struct activation *a, const char *label)
+{
+	return strcmp(a->ns_kek, label) == 0 || strcmp(a->as_kek, label) == 0;
+}
+
+bool
+peer_role_is(enum peer_role role, enum peer_role wanted)
+{
+	return role == wanted ||
+	    (role == PEER_NS_AS && (wanted == PEER_NS || wanted == PEER_AS));
 }
 
 enum field_kind {
@@ -45,10 +59,16 @@ struct field {
 	size_t count_offset; /* of the uint8_t that counts the elements */
 };
 
-struct layout {
+/* The fields that a version of a kind has added. */
+struct part {
 	const struct field *fields;
 	size_t n;
+};
+
+struct layout {
 	size_t row_size;
+	uint8_t version; /* that is written; there are as many parts */
+	struct part parts[ROW_VERSIONS_MAX];
 	/* What no table says; NULL: nothing.  Returns the bad field's name. */
 	const char *(*check)(const void *row);
 };
@@ -83,6 +103,10 @@ struct layout {
 		PLACE(type, m), .kind = FIELD_UINT, .wire = 5, \
 				.max = 0xFFFFFFFFFFU, COUNTED(type, m, count) \
 	}
+#define EUIS(type, m, count) \
+	{ \
+		PLACE(type, m), .kind = FIELD_BYTES, COUNTED(type, m, count) \
+	}
 #define TEXTS(type, m, count) \
 	{ \
 		PLACE(type, m), .kind = FIELD_TEXT, COUNTED(type, m, count) \
@@ -91,13 +115,21 @@ struct layout {
 	UINT(type, m.generation, 4, UINT32_MAX), \
 	    UINT(type, m.role, 1, UINT8_MAX)
 
-static const struct field device_fields[] = {
+/* What struct activation has had from the start, and what came later. */
+#define ACTIVATION_1(type) \
+	NET_IDS(type, activation.net_ids, activation.net_id_count), \
+	    TEXT(type, activation.as_id), TEXT(type, activation.ns_kek), \
+	    TEXT(type, activation.as_kek)
+#define ACTIVATION_2(type) \
+	BOOL(type, activation.has_ns_id), BYTES(type, activation.ns_id), \
+	    UINT(type, activation.roaming, 1, ROAMING_ANY), \
+	    NET_IDS(type, activation.roaming_net_ids, \
+		activation.roaming_net_id_count)
+
+static const struct field device_fields_1[] = {
 	UINT(struct device_row, revision, 4, UINT32_MAX),
 	UINT(struct device_row, mac_version, 1, LW_VERSION_1_1_0),
-	NET_IDS(struct device_row, activation.net_ids, activation.net_id_count),
-	TEXT(struct device_row, activation.as_id),
-	TEXT(struct device_row, activation.ns_kek),
-	TEXT(struct device_row, activation.as_kek),
+	ACTIVATION_1(struct device_row),
 	TEXT(struct device_row, app),
 	TEXT(struct device_row, name),
 	BOOL(struct device_row, resets_join_nonces),
@@ -108,8 +140,17 @@ static const struct field device_fields[] = {
 	UINT(struct device_row, created_ms, 8, UINT64_MAX),
 	UINT(struct device_row, changed_ms, 8, UINT64_MAX),
 };
+static const struct field device_fields_2[] = {
+	ACTIVATION_2(struct device_row),
+};
 
-static const struct field nonce_fields[] = {
+static const struct field app_fields[] = {
+	UINT(struct app_row, revision, 4, UINT32_MAX),
+	ACTIVATION_1(struct app_row),
+	ACTIVATION_2(struct app_row),
+};
+
+static const struct field nonce_fields_1[] = {
 	UINT(struct nonce_row, join_nonce, 3, LW_JOIN_NONCE_MAX),
 	BOOL(struct nonce_row, has_dev_nonce),
 	UINT(struct nonce_row, dev_nonce, 2, UINT16_MAX),
@@ -118,6 +159,9 @@ static const struct field nonce_fields[] = {
 	BOOL(struct nonce_row, has_rj_count1),
 	UINT(struct nonce_row, rj_count1, 2, UINT16_MAX),
 	UINT(struct nonce_row, counted, 3, UINT16_MAX + 1),
+};
+static const struct field nonce_fields_2[] = {
+	UINT(struct nonce_row, live, 3, LW_JOIN_NONCE_MAX),
 };
 
 static const struct field session_fields[] = {
@@ -149,9 +193,9 @@ static const struct field kek_fields[] = {
 	UINT(struct kek_row, created_ms, 8, UINT64_MAX),
 };
 
-static const struct field peer_fields[] = {
+static const struct field peer_fields_1[] = {
 	UINT(struct peer_row, revision, 4, UINT32_MAX),
-	UINT(struct peer_row, role, 1, PEER_ADMIN),
+	UINT(struct peer_row, role, 1, PEER_NS_AS),
 	NET_IDS(struct peer_row, net_ids, net_id_count),
 	TEXTS(struct peer_row, as_ids, as_id_count),
 	TEXT(struct peer_row, cert_san),
@@ -161,6 +205,17 @@ static const struct field peer_fields[] = {
 	UINT(struct peer_row, uid, 4, UINT32_MAX),
 	TEXT(struct peer_row, kek),
 	BOOL(struct peer_row, clear_keys),
+};
+static const struct field peer_fields_2[] = {
+	EUIS(struct peer_row, ns_ids, ns_id_count),
+	BOOL(struct peer_row, has_bearer),
+	BYTES(struct peer_row, bearer_hash),
+	TEXT(struct peer_row, basic_user),
+	BYTES(struct peer_row, basic_hash),
+	TEXT(struct peer_row, answer_url),
+	TEXT(struct peer_row, answer_ca),
+	TEXT(struct peer_row, answer_cert),
+	TEXT(struct peer_row, answer_key),
 };
 
 static const struct field refusal_fields[] = {
@@ -191,24 +246,35 @@ check_kek(const void *row)
 								  : "bits";
 }
 
-#define LAYOUT(table, type, check_fn) \
+#define PART(table) \
 	{ \
-		.fields = (table), .n = ARRAY_LEN(table), \
-		.row_size = sizeof(type), .check = (check_fn) \
+		(table), ARRAY_LEN(table) \
+	}
+#define LAYOUT_1(table, type, check_fn) \
+	{ \
+		.row_size = sizeof(type), .version = 1, \
+		.parts = { PART(table) }, .check = (check_fn) \
+	}
+#define LAYOUT_2(table_1, table_2, type, check_fn) \
+	{ \
+		.row_size = sizeof(type), .version = 2, \
+		.parts = { PART(table_1), PART(table_2) }, .check = (check_fn) \
 	}
 
 static const struct layout device_layout =
-    LAYOUT(device_fields, struct device_row, NULL);
+    LAYOUT_2(device_fields_1, device_fields_2, struct device_row, NULL);
+static const struct layout app_layout =
+    LAYOUT_1(app_fields, struct app_row, NULL);
 static const struct layout nonce_layout =
-    LAYOUT(nonce_fields, struct nonce_row, NULL);
+    LAYOUT_2(nonce_fields_1, nonce_fields_2, struct nonce_row, NULL);
 static const struct layout session_layout =
-    LAYOUT(session_fields, struct session_row, check_session);
+    LAYOUT_1(session_fields, struct session_row, check_session);
 static const struct layout kek_layout =
-    LAYOUT(kek_fields, struct kek_row, check_kek);
+    LAYOUT_1(kek_fields, struct kek_row, check_kek);
 static const struct layout peer_layout =
-    LAYOUT(peer_fields, struct peer_row, NULL);
+    LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
 static const struct layout refusal_layout =
-    LAYOUT(refusal_fields, struct refusal_row, NULL);
+    LAYOUT_1(refusal_fields, struct refusal_row, NULL);
 
 static uint64_t
 uint_load(const uint8_t *at, size_t size)
@@ -297,46 +363,62 @@ element_ok(const struct field *f, const uint8_t *at)
 	return true;
 }
 
+/* NULL, or the name of the field that would not decode again. */
+static const char *
+field_check(const struct field *f, const uint8_t *base)
+{
+	size_t n = field_count(f, base);
+
+	if (f->many > 0 && n > f->many) {
+		return f->name;
+	}
+	for (size_t j = 0; j < n; j++) {
+		if (!element_ok(f, base + f->offset + j * f->size)) {
+			return f->name;
+		}
+	}
+	return NULL;
+}
+
 /* Would the row decode again? */
 static enum jy_err
 row_check(const struct layout *l, const void *row, struct errctx *ec)
 {
-	const uint8_t *base = row;
 	const char *bad = l->check != NULL ? l->check(row) : NULL;
 
-	for (size_t i = 0; i < l->n && bad == NULL; i++) {
-		const struct field *f = &l->fields[i];
-		size_t n = field_count(f, base);
-
-		bad = f->many > 0 && n > f->many ? f->name : NULL;
-		for (size_t j = 0; j < n && bad == NULL; j++) {
-			bad = element_ok(f, base + f->offset + j * f->size)
-			    ? NULL
-			    : f->name;
+	for (size_t v = 0; v < l->version; v++) {
+		for (size_t i = 0; i < l->parts[v].n && bad == NULL; i++) {
+			bad = field_check(&l->parts[v].fields[i], row);
 		}
 	}
 	return bad == NULL ? JY_OK
 			   : err_set(ec, JY_EINVAL, "%s is out of range", bad);
 }
 
+static void
+field_encode(struct writer *w, const struct field *f, const uint8_t *base)
+{
+	size_t n = field_count(f, base);
+
+	if (f->many > 0) {
+		jy_assert(n <= f->many);
+		writer_u8(w, (uint8_t)n);
+	}
+	for (size_t j = 0; j < n; j++) {
+		element_encode(w, f, base + f->offset + j * f->size);
+	}
+}
+
 static size_t
 row_encode(const struct layout *l, const void *row, uint8_t out[ROW_MAX])
 {
-	const uint8_t *base = row;
 	struct writer w;
 
 	writer_init(&w, out, ROW_MAX);
-	writer_u8(&w, ROW_VERSION);
-	for (size_t i = 0; i < l->n; i++) {
-		const struct field *f = &l->fields[i];
-		size_t n = field_count(f, base);
-
-		if (f->many > 0) {
-			jy_assert(n <= f->many);
-			writer_u8(&w, (uint8_t)n);
-		}
-		for (size_t j = 0; j < n; j++) {
-			element_encode(&w, f, base + f->offset + j * f->size);
+	writer_u8(&w, l->version);
+	for (size_t v = 0; v < l->version; v++) {
+		for (size_t i = 0; i < l->parts[v].n; i++) {
+			field_encode(&w, &l->parts[v].fields[i], row);
 		}
 	}
 	jy_assert(writer_ok(&w));
@@ -408,8 +490,8 @@ field_decode(
 
 /* Decode into scratch, a zeroed struct of the layout's kind. */
 static enum jy_err
-row_decode(const struct layout *l, const uint8_t *p, size_t len, void *scratch,
-    struct errctx *ec)
+row_decode(const struct layout *l, const uint8_t *buf, size_t len,
+    void *scratch, struct errctx *ec)
 {
 	enum jy_err err = JY_OK;
 	const char *bad;
@@ -417,14 +499,18 @@ row_decode(const struct layout *l, const uint8_t *p, size_t len, void *scratch,
 	unsigned version;
 
 	memset(scratch, 0, l->row_size);
-	reader_init(&r, p, len);
+	reader_init(&r, buf, len);
 	version = reader_u8(&r);
-	if (len > 0 && version != ROW_VERSION) {
+	if (len > 0 && (version == 0 || version > l->version)) {
 		return err_set(
 		    ec, JY_ECORRUPT, "row version %u is not known", version);
 	}
-	for (size_t i = 0; i < l->n && err == JY_OK && !r.failed; i++) {
-		err = field_decode(&r, &l->fields[i], scratch, ec);
+	for (size_t v = 0; v < version; v++) {
+		const struct part *p = &l->parts[v];
+
+		for (size_t i = 0; i < p->n && err == JY_OK && !r.failed; i++) {
+			err = field_decode(&r, &p->fields[i], scratch, ec);
+		}
 	}
 	if (err != JY_OK) {
 		return err;
@@ -469,6 +555,7 @@ row_decode(const struct layout *l, const uint8_t *p, size_t len, void *scratch,
 	}
 
 ROW_CODEC(device)
+ROW_CODEC(app)
 ROW_CODEC(nonce)
 ROW_CODEC(session)
 ROW_CODEC(kek)

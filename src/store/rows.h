@@ -74,6 +74,9 @@ struct activation {
 	uint32_t roaming_net_ids[STORE_NET_IDS_MAX];
 };
 
+/* Whether it names the KEK. */
+bool activation_uses_kek(const struct activation *a, const char *label);
+
 /* An application's settings. */
 struct app_row {
 	char name[STORE_LABEL_MAX + 1];

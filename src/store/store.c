@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/lorawan/frame.h"
 #include "src/store/backend.h"
 #include "src/store/commit.h"
 
@@ -96,6 +97,14 @@ label_check(const char *label, const char *what, struct errctx *ec)
 		  STORE_LABEL_MAX);
 }
 
+/* The name that a page comes behind; NULL or "": the first page. */
+static enum jy_err
+after_check(const char *after, const char *what, struct errctx *ec)
+{
+	return after == NULL || after[0] == '\0' ? JY_OK
+						 : label_check(after, what, ec);
+}
+
 /* What the row of an accepted join must fulfil whatever is stored. */
 static bool
 join_ok(const struct join_commit *c)
@@ -103,6 +112,7 @@ join_ok(const struct join_commit *c)
 	const struct session_row *s = &c->session;
 
 	return s->join_nonce > c->join_nonce_seen && c->keep > 0 &&
+	    (c->live < s->join_nonce || s->join_type == LW_JOIN_REQUEST) &&
 	    row_check_session(s, NULL) == JY_OK;
 }
 
@@ -191,6 +201,19 @@ store_device_list(struct store *s, const struct device_id *after,
 }
 
 enum jy_err
+store_device_by_dev_eui(struct store *s, const struct eui64 *dev_eui,
+    struct device_id *id, struct errctx *ec)
+{
+	char text[EUI64_STR_LEN];
+	enum jy_err err = s->ops->device_by_dev_eui(s->db, dev_eui, id, ec);
+
+	return err == JY_EEXIST
+	    ? err_set(ec, err, "several devices have the DevEUI %s",
+		  eui64_str(dev_eui, text))
+	    : err;
+}
+
+enum jy_err
 store_device_by_name(struct store *s, const char *app, const char *name,
     struct device_id *id, struct errctx *ec)
 {
@@ -231,6 +254,45 @@ store_session_list(struct store *s, const struct device_id *id,
 	return s->ops->session_list(s->db, id, rows, cap, n, ec);
 }
 
+/* ---- applications ---- */
+
+enum jy_err
+store_app_get(
+    struct store *s, const char *name, struct app_row *row, struct errctx *ec)
+{
+	return label_ok(name) ? s->ops->app_get(s->db, name, row, ec)
+			      : JY_ENOTFOUND;
+}
+
+enum jy_err
+store_app_put(struct store *s, const struct app_row *row, struct errctx *ec)
+{
+	enum jy_err err = label_check(row->name, "an application's name", ec);
+
+	if (err == JY_OK) {
+		err = row_check_app(row, ec);
+	}
+	return err == JY_OK ? s->ops->app_put(s->db, row, ec) : err;
+}
+
+enum jy_err
+store_app_delete(struct store *s, const char *name, struct errctx *ec)
+{
+	return label_ok(name) ? s->ops->app_delete(s->db, name, ec)
+			      : JY_ENOTFOUND;
+}
+
+enum jy_err
+store_app_list(struct store *s, const char *after, struct app_row *rows,
+    size_t cap, size_t *n, bool *more, struct errctx *ec)
+{
+	enum jy_err err = after_check(after, "an application's name", ec);
+
+	return err == JY_OK
+	    ? s->ops->app_list(s->db, after, rows, cap, n, more, ec)
+	    : err;
+}
+
 /* ---- KEKs ---- */
 
 enum jy_err
@@ -263,10 +325,11 @@ enum jy_err
 store_kek_list(struct store *s, const char *after, struct kek_row *rows,
     size_t cap, size_t *n, bool *more, struct errctx *ec)
 {
-	if (after != NULL && after[0] != '\0' && !label_ok(after)) {
-		return label_check(after, "a KEK's label", ec);
-	}
-	return s->ops->kek_list(s->db, after, rows, cap, n, more, ec);
+	enum jy_err err = after_check(after, "a KEK's label", ec);
+
+	return err == JY_OK
+	    ? s->ops->kek_list(s->db, after, rows, cap, n, more, ec)
+	    : err;
 }
 
 /* ---- peers ---- */
@@ -301,10 +364,11 @@ enum jy_err
 store_peer_list(struct store *s, const char *after, struct peer_row *rows,
     size_t cap, size_t *n, bool *more, struct errctx *ec)
 {
-	if (after != NULL && after[0] != '\0' && !label_ok(after)) {
-		return label_check(after, "a peer's name", ec);
-	}
-	return s->ops->peer_list(s->db, after, rows, cap, n, more, ec);
+	enum jy_err err = after_check(after, "a peer's name", ec);
+
+	return err == JY_OK
+	    ? s->ops->peer_list(s->db, after, rows, cap, n, more, ec)
+	    : err;
 }
 
 enum jy_err
@@ -336,6 +400,15 @@ store_peer_by_san(
 		return JY_ENOTFOUND;
 	}
 	c = credential_of_san(san);
+	return s->ops->peer_by_credential(s->db, &c, row, ec);
+}
+
+enum jy_err
+store_peer_by_authorization(struct store *s, const uint8_t hash[STORE_HASH_LEN],
+    struct peer_row *row, struct errctx *ec)
+{
+	struct credential c = credential_of_authorization(hash);
+
 	return s->ops->peer_by_credential(s->db, &c, row, ec);
 }
 

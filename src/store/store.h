@@ -75,15 +75,20 @@ struct join_commit {
 /*
  * Make the joins of a batch durable: the new JoinNonce; by join_type of the
  * session the DevNonce (as highest, and into the set of used ones unless a
- * counter makes that needless), RJcount0 or RJcount1; the session row; the
- * removal of the oldest sessions beyond keep, but never of the live one.  A
+ * counter makes that needless), RJcount0 or RJcount1; the session row.  A
  * join-request forgets RJcount0; a rejoin of type 0 or 2 stores it (also when
  * live is 0); RJcount1 never goes back.  Batches that several
  * threads hand in at once share one transaction and one flush.  Each entry gets
  * its own err; detail of an error that hit them all is in ec.
  *
- * The caller has made sure that row_check_session() accepts each session and
- * that its JoinNonce lies above the one seen; else this aborts.
+ * While a device has more than keep sessions, the oldest one is removed, but
+ * never the one just made nor the one that nonces.live now names.  So these
+ * two may remain with a keep of 1.  A live of 0, or of a session that is not
+ * there, protects none.
+ *
+ * The caller has made sure that row_check_session() accepts each session, that
+ * its JoinNonce lies above the one seen, and that of a rejoin above live; else
+ * this aborts.
  */
 void store_join_commit(struct store *s, struct join_commit *const batch[],
     size_t n, struct errctx *ec);
@@ -152,7 +157,8 @@ enum jy_err store_nonces_get(struct store *s, const struct device_id *id,
     struct nonce_row *row, size_t *dev_nonces_used, struct errctx *ec) JY_CHECK;
 
 /*
- * Forget the DevNonces and RJcounts of a device; its JoinNonce stays.
+ * Forget the DevNonces and RJcounts of a device; its JoinNonce stays, and
+ * which session is the live one.
  * JY_ENOTFOUND when there is neither device nor nonces.
  */
 enum jy_err store_nonces_reset(

@@ -19,6 +19,7 @@ import tempfile
 import time
 import unittest
 
+from bi_client import Bi
 from proto_client import TOP, Refused, connect_tls, connect_unix, pb
 
 sys.path.insert(0, TOP + "/tests/vectors")
@@ -150,6 +151,26 @@ class Server:
             name and "%s/%s.pem" % (self.dir, name),
             name and "%s/%s.key" % (self.dir, name))
 
+    def bi(self, name, **more):
+        """Backend Interfaces with the certificate DIR/NAME.pem, or none."""
+        return Bi(self.env["JOINERY_BI_URL"], self.dir + "/ca.pem",
+                  name and ("%s/%s.pem" % (self.dir, name),
+                            "%s/%s.key" % (self.dir, name)), **more)
+
+    def set_join_nonce(self, device, join_nonce):
+        """As if the device had joined that often; restarts the server."""
+        self.stop()
+        path = self.dir + "/store"
+        dump = subprocess.run(["mdb_dump", "-s", "nonces", path], check=True,
+                              capture_output=True, text=True).stdout
+        lines = dump.splitlines()
+        at = lines.index(" " + (device.dev_eui + device.join_eui).hex()) + 1
+        # A version octet, then the JoinNonce.
+        lines[at] = " %s%06x%s" % (lines[at][1:3], join_nonce, lines[at][9:])
+        subprocess.run(["mdb_load", "-s", "nonces", path], check=True,
+                       input="\n".join(lines) + "\n", text=True)
+        self.start()
+
     def certificate(self, name, san, ca="ca"):
         """DIR/NAME.pem with its key, of the instance's or a new CA."""
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
@@ -262,6 +283,19 @@ class Device:
         """The join-request."""
         return self.oracle(dev_nonce=dev_nonce.to_bytes(2, "big"),
                            **members).request()
+
+    def rejoin(self, kind, count, session=None, **members):
+        """The judge's view of a rejoin of type kind from a session."""
+        inputs = dict(opt_neg=True, v10_root="nwk", nwk_key=self.nwk_key,
+                      app_key=self.app_key, join_eui=self.join_eui,
+                      dev_eui=self.dev_eui)
+        inputs.update(members)
+        return oracle.Rejoin(kind, count.to_bytes(2, "big"), session,
+                             **inputs)
+
+    def rejoin_phy(self, kind, count, session=None):
+        """The rejoin-request."""
+        return self.rejoin(kind, count, session).request()
 
     def members(self, dev_nonce, **changes):
         """The members of the call "join"."""

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,6 +27,9 @@
 
 static char directory[64];
 static int listener = -1;
+static pid_t running;
+static fake_more *follow;
+static Joinery__V1__Request *last;
 
 const char *
 fake_path(const char *name)
@@ -69,6 +73,10 @@ fake_teardown(void)
 {
 	char command[128];
 
+	if (last != NULL) {
+		joinery__v1__request__free_unpacked(last, NULL);
+		last = NULL;
+	}
 	(void)close(listener);
 	(void)snprintf(command, sizeof(command), "rm -r '%s'", directory);
 	assert_int_equal(system(command), 0);
@@ -128,17 +136,39 @@ slurp(const char *name, char *out, size_t cap)
 
 /* ---- the server ---- */
 
+static void
+forget_last(void)
+{
+	if (last != NULL) {
+		joinery__v1__request__free_unpacked(last, NULL);
+		last = NULL;
+	}
+}
+
+static void
+send_one(int fd, const Joinery__V1__Response *response)
+{
+	static uint8_t out[FRAME_HEAD_LEN + FRAME_MAX];
+	size_t len =
+	    joinery__v1__response__pack(response, out + FRAME_HEAD_LEN);
+
+	frame_head_put(out, len);
+	assert_int_equal(
+	    frame_write_all(fd, out, FRAME_HEAD_LEN + len, NULL), JY_OK);
+}
+
 static bool
 answer_one(struct fake_run *run, fake_answer *answer, int fd,
     const uint8_t *frame, size_t len)
 {
-	static uint8_t out[FRAME_HEAD_LEN + FRAME_MAX];
 	Joinery__V1__Response response = JOINERY__V1__RESPONSE__INIT;
 	Joinery__V1__Request *request =
 	    joinery__v1__request__unpack(NULL, len, frame);
 	bool go_on;
 
 	assert_non_null(request);
+	forget_last();
+	last = request;
 	assert_true(len <= sizeof(run->seen) - run->seen_len);
 	memcpy(run->seen + run->seen_len, frame, len);
 	run->seen_len += len;
@@ -147,15 +177,60 @@ answer_one(struct fake_run *run, fake_answer *answer, int fd,
 	response.id = request->id;
 	go_on = answer(request, &response) != 0;
 	if (go_on) {
-		len = joinery__v1__response__pack(
-		    &response, out + FRAME_HEAD_LEN);
-		frame_head_put(out, len);
-		assert_int_equal(
-		    frame_write_all(fd, out, FRAME_HEAD_LEN + len, NULL),
-		    JY_OK);
+		send_one(fd, &response);
 	}
-	joinery__v1__request__free_unpacked(request, NULL);
+	for (size_t i = 0; go_on && follow != NULL && follow(i, &response);
+	     i++) {
+		send_one(fd, &response);
+	}
 	return go_on;
+}
+
+const Joinery__V1__Request *
+fake_last(void)
+{
+	assert_non_null(last);
+	return last;
+}
+
+json_t *
+fake_json(const struct fake_run *run)
+{
+	json_error_t e;
+	json_t *j = json_loads(run->out, 0, &e);
+
+	if (j == NULL) {
+		fail_msg("%s in: %s", e.text, run->out);
+	}
+	assert_true(json_is_object(j));
+	return j;
+}
+
+void
+fake_follow(fake_more *more)
+{
+	follow = more;
+}
+
+void
+fake_signal(int signal_number)
+{
+	assert_int_equal(kill(running, signal_number), 0);
+}
+
+void
+fake_wait_out(const char *text)
+{
+	char out[65536];
+
+	for (int ms = 0; ms < PATIENCE_MS; ms += 10) {
+		slurp("stdout", out, sizeof(out));
+		if (strstr(out, text) != NULL) {
+			return;
+		}
+		(void)poll(NULL, 0, 10);
+	}
+	fail_msg("never printed: %s", text);
 }
 
 static void
@@ -194,6 +269,7 @@ fake_ctl(struct fake_run *run, fake_answer *answer, const char *input,
 		child_run(arguments);
 	}
 	(void)close(life[1]);
+	running = child;
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = life[0], .events = POLLIN },
@@ -209,6 +285,7 @@ fake_ctl(struct fake_run *run, fake_answer *answer, const char *input,
 	}
 	(void)close(life[0]);
 	assert_int_equal(waitpid(child, &status, 0), child);
+	follow = NULL;
 	run->status =
 	    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	slurp("stdout", run->out, sizeof(run->out));

@@ -6,14 +6,23 @@
 #ifndef JY_TESTS_CTL_FAKE_H
 #define JY_TESTS_CTL_FAKE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <jansson.h>
 
 #include "proto/joinery.pb-c.h"
 
 /* Fill in the answer; its id is set already.  False: hang up instead. */
 typedef int fake_answer(
     const Joinery__V1__Request *request, Joinery__V1__Response *response);
+
+/*
+ * Answers that nobody asked for again: called with 0, 1 ... once a request was
+ * answered; each is sent while it returns true.  Response's id is set.
+ */
+typedef bool fake_more(size_t i, Joinery__V1__Response *response);
 
 struct fake_run {
 	int status; /* exit status; 128 and more: a signal */
@@ -37,5 +46,18 @@ const char *fake_file(const char *name, const char *text, unsigned mode);
  */
 void fake_ctl(struct fake_run *run, fake_answer *answer, const char *input,
     const char *arguments);
+
+/* The last request that came, kept until the next one. */
+const Joinery__V1__Request *fake_last(void);
+
+/* The one JSON object on standard output; the caller puts it away. */
+json_t *fake_json(const struct fake_run *run);
+
+/* Of the next run: answers that follow the first. */
+void fake_follow(fake_more *more);
+
+/* While it runs: wait until it printed the text; send it a signal. */
+void fake_wait_out(const char *text);
+void fake_signal(int signal_number);
 
 #endif

@@ -54,6 +54,24 @@ util_peer(const char *name)
 	return row;
 }
 
+struct app_row
+util_app(const char *name)
+{
+	struct app_row row = {
+		.activation.net_id_count = 1,
+		.activation.net_ids = { 0x600001 },
+		.activation.as_id = "as.example.com",
+		.activation.has_ns_id = true,
+		.activation.ns_id = { { 0x70, 0x76, 0xFF, 0, 0, 0, 0, 1 } },
+		.activation.roaming = ROAMING_LISTED,
+		.activation.roaming_net_id_count = 2,
+		.activation.roaming_net_ids = { 0x000013, NET_ID_MAX },
+	};
+
+	(void)snprintf(row.name, sizeof(row.name), "%s", name);
+	return row;
+}
+
 struct kek_row
 util_kek(const char *label)
 {

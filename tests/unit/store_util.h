@@ -11,6 +11,7 @@
 struct device_id util_device_id(unsigned n);
 struct device_row util_device(unsigned n);
 struct peer_row util_peer(const char *name);
+struct app_row util_app(const char *name);
 struct kek_row util_kek(const char *label);
 struct refusal_row util_refusal(unsigned n, uint64_t time_ms);
 

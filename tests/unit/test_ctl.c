@@ -84,20 +84,6 @@ teardown(void **state)
 	return 0;
 }
 
-/* The one JSON object on standard output; the caller puts it away. */
-static json_t *
-json_out(void)
-{
-	json_error_t e;
-	json_t *j = json_loads(run.out, 0, &e);
-
-	if (j == NULL) {
-		fail_msg("%s in: %s", e.text, run.out);
-	}
-	assert_true(json_is_object(j));
-	return j;
-}
-
 static const char *
 json_at(const json_t *j, const char *a, const char *b)
 {
@@ -106,13 +92,28 @@ json_at(const json_t *j, const char *a, const char *b)
 
 /* ---- grammar ---- */
 
+struct usage_case {
+	const char *arguments;
+	const char *says;
+};
+
+static void
+assert_usage_errors(const struct usage_case *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fake_ctl(&run, answer_nobody, NULL, cases[i].arguments);
+		if (run.status != 2 || strstr(run.err, cases[i].says) == NULL) {
+			fail_msg("%s: %d %s", cases[i].arguments, run.status,
+			    run.err);
+		}
+		assert_string_equal(run.out, "");
+	}
+}
+
 static void
 test_usage_errors(void **state)
 {
-	static const struct {
-		const char *arguments;
-		const char *says;
-	} cases[] = {
+	static const struct usage_case cases[] = {
 		{ "", "no verb" },
 		{ "device lst", "did you mean \"device list\"" },
 		{ "stauts", "did you mean \"status\"" },
@@ -124,7 +125,8 @@ test_usage_errors(void **state)
 		{ "a b c d e", "\"e\" is one word too many" },
 		{ "kek delete", "kek delete needs LABEL" },
 		{ "kek delete ''", "LABEL has 1 to" },
-		{ "device get --dev-eui 1", "device get needs --join-eui" },
+		{ "device get", "device get needs --dev-eui" },
+		{ "device get --dev-eui 1", "--dev-eui is 16 hexadecimal" },
 		{ "device get --join-eui 1 --dev-eui 2",
 		    "--join-eui is 16 hexadecimal digits" },
 		{ "ping --bits 128", "--bits does not go with ping" },
@@ -137,7 +139,8 @@ test_usage_errors(void **state)
 		{ "ping --tcp a:1 --socket b", "exclude each other" },
 		{ "kek generate l --bits 130", "--bits is 128, 192 or 256" },
 		{ "kek generate l --bits 512", "--bits is a number" },
-		{ "peer set p --role boss", "--role is ns, as or admin" },
+		{ "peer set p --role boss",
+		    "--role is ns, as, ns-as or admin" },
 		{ "peer set p --role ns --net-id 13",
 		    "--net-id is 6 hexadecimal digits" },
 		{ "peer set p --role ns --net-id 000013 --no-net-ids",
@@ -158,14 +161,60 @@ test_usage_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		fake_ctl(&run, answer_nobody, NULL, cases[i].arguments);
-		if (run.status != 2 || strstr(run.err, cases[i].says) == NULL) {
-			fail_msg("%s: %d %s", cases[i].arguments, run.status,
-			    run.err);
-		}
-		assert_string_equal(run.out, "");
-	}
+	assert_usage_errors(cases, ARRAY_LEN(cases));
+}
+
+static void
+test_usage_errors_of_backends(void **state)
+{
+	static const struct usage_case cases[] = {
+		{ "device set " ID " --ns-id x", "--ns-id is 16 hexadecimal" },
+		{ "app set a --as-id b --as-id c", "an application has one" },
+		{ "app set a --ns-id 0000000000000001 "
+		  "--ns-id 0000000000000002",
+		    "one --ns-id" },
+		{ "app set a --roaming all", "--roaming is none, listed" },
+		{ "app set a --roaming any --roaming-net-id 000013",
+		    "only listed goes with" },
+		{ "app set a --roaming-net-id 000013 --no-roaming-net-ids",
+		    "exclude each other" },
+		{ "app set a --roaming-net-id 13",
+		    "--roaming-net-id is 6 hexadecimal digits" },
+		{ "app set a --net-id 000013 --no-net-ids",
+		    "exclude each other" },
+		{ "app set a --name b", "--name does not go with app set" },
+		{ "app set ''", "NAME has 1 to 64" },
+		{ "peer set p --ns-id 12", "--ns-id is 16 hexadecimal" },
+		{ "peer set p --ns-id 0000000000000001 --no-ns-ids",
+		    "not both" },
+		{ "peer set p --bearer-token "
+		  "0123456789012345678901234567890123456789",
+		    "--bearer-token takes no secret itself" },
+		{ "peer set p --bearer-token - --basic-user u "
+		  "--basic-password -",
+		    "only one secret can come" },
+		{ "peer set p --basic-user u", "go together" },
+		{ "peer set p --basic-password new", "go together" },
+		{ "peer set p --basic-user '' --basic-password new",
+		    "go together" },
+		{ "peer set p --basic-user a:b --basic-password new",
+		    "--basic-user is printable ASCII" },
+		{ "trace 12", "DEV_EUI is 16 hexadecimal digits" },
+		{ "trace 0011223344556677 --count 0", "--count is a number" },
+		{ "trace 0011223344556677 --tcp a:1", "Unix socket only" },
+		{ "join-eui zone", "join-eui zone needs --target HOST" },
+		{ "join-eui zone --target a..b", "--target is a DNS name" },
+		{ "join-eui zone --target ''", "--target is a DNS name" },
+		{ "join-eui zone --target a/b", "--target is a DNS name" },
+		{ "join-eui zone --target a --domain .b",
+		    "--domain is a DNS name" },
+		{ "join-eui zone --target a --port 65536",
+		    "--port is a number" },
+		{ "join-eui zone --target a --ttl -1", "--ttl is a number" },
+	};
+
+	(void)state;
+	assert_usage_errors(cases, ARRAY_LEN(cases));
 }
 
 static void
@@ -239,7 +288,7 @@ test_error_answers(void **state)
 		if (cases[i].hint != NULL) {
 			assert_non_null(strstr(run.err, cases[i].hint));
 		}
-		j = json_out();
+		j = fake_json(&run);
 		assert_string_equal(json_at(j, "error", "request_id"), "r-17");
 		assert_non_null(json_at(j, "error", "code"));
 		json_decref(j);
@@ -257,7 +306,7 @@ test_no_server(void **state)
 	fake_ctl(&run, answer_nobody, NULL, "ping --json --socket %/nowhere");
 	assert_int_equal(run.status, 3);
 	assert_non_null(strstr(run.err, "is joineryd running"));
-	j = json_out();
+	j = fake_json(&run);
 	assert_string_equal(json_at(j, "error", "code"), "CONNECT");
 	json_decref(j);
 	fake_ctl(&run, answer_hang_up, NULL, "ping");
@@ -325,7 +374,7 @@ test_device_get(void **state)
 	assert_non_null(strstr(run.out, "\"tank\"??\xc3\xa9\n"));
 	assert_non_null(strstr(run.out, "2023-11-14 22:13:20Z"));
 	fake_ctl(&run, answer_device, NULL, "device get --json " ID);
-	j = json_out();
+	j = fake_json(&run);
 	d = json_object_get(j, "device");
 	assert_string_equal(json_at(d, "id", "dev_eui"), "0011223344556677");
 	assert_string_equal(json_at(d, "settings", "mac_version"), "1.0.4");
@@ -393,7 +442,7 @@ test_list_follows_pages(void **state)
 	fake_ctl(&run, answer_pages, NULL, "kek list --json");
 	assert_int_equal(run.status, 0);
 	assert_int_equal(run.requests, 3);
-	j = json_out();
+	j = fake_json(&run);
 	assert_int_equal(json_array_size(json_object_get(j, "keks")), 5);
 	json_decref(j);
 	fake_ctl(&run, answer_pages, NULL, "kek list");
@@ -402,7 +451,7 @@ test_list_follows_pages(void **state)
 	error.code = JOINERY__V1__ERROR_CODE__BUSY;
 	fake_ctl(&run, answer_page_then_error, NULL, "kek list --json");
 	assert_int_equal(run.status, 1);
-	j = json_out();
+	j = fake_json(&run);
 	assert_int_equal(json_array_size(json_object_get(j, "keks")), 2);
 	assert_string_equal(json_at(j, "error", "code"), "BUSY");
 	json_decref(j);
@@ -436,6 +485,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_usage_errors),
+		cmocka_unit_test(test_usage_errors_of_backends),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_options_anywhere),
 		cmocka_unit_test(test_error_answers),

@@ -243,6 +243,34 @@ test_derive_clear(void **state)
 	hsm_key_put(hsm, root);
 }
 
+/* The MIC under a derived key, which leaves no trace in the cache. */
+static void
+test_derive_mic(void **state)
+{
+	struct hsm_stats before, after;
+	struct hsm_session *s;
+	struct hsm_key *root;
+	uint8_t want[16], mic[4];
+
+	SKIP_WITHOUT_TOKEN();
+	import_as("once", rfc4493_key, 16, HSM_DERIVE_ONLY);
+	root = get("once", HSM_DERIVE_ONLY);
+	s = hsm_session_get(hsm);
+	hsm_stats(hsm, &before);
+	for (size_t len = 1; len <= 64; len += 21) {
+		ossl_cmac(sp800_38a, 16, rfc4493_data, len, want);
+		assert_int_equal(hsm_derive_mic(s, root, rfc4493_data,
+				     rfc4493_data, len, mic, NULL),
+		    JY_OK);
+		assert_memory_equal(mic, want, 4);
+	}
+	hsm_stats(hsm, &after);
+	assert_int_equal(after.calls - before.calls, 4 * 4);
+	assert_int_equal(after.cache_misses, before.cache_misses);
+	hsm_session_put(hsm, s);
+	hsm_key_put(hsm, root);
+}
+
 static void
 test_derived_keys(void **state)
 {
@@ -753,6 +781,7 @@ main(void)
 		cmocka_unit_test(test_decrypt),
 		cmocka_unit_test(test_derive_wrapped),
 		cmocka_unit_test(test_derive_clear),
+		cmocka_unit_test(test_derive_mic),
 		cmocka_unit_test(test_derived_keys),
 		cmocka_unit_test(test_twelve_calls),
 		cmocka_unit_test(test_wrong_use),

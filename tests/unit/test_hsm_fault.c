@@ -395,6 +395,43 @@ test_derived_is_destroyed(void **state)
 }
 
 static void
+test_derive_mic_faults(void **state)
+{
+	static const struct {
+		const char *script;
+		enum jy_err want;
+	} cases[] = {
+		{ "C_DeriveKey#1=CKR_TEMPLATE_INCONSISTENT", JY_ETOKENREQ },
+		{ "C_DeriveKey#1=CKR_DEVICE_REMOVED", JY_ETOKEN },
+		{ "C_DeriveKey#1=CKR_SESSION_HANDLE_INVALID", JY_OK },
+		{ "C_Sign#1=CKR_KEY_UNEXTRACTABLE", JY_ETOKENREQ },
+		{ "C_DestroyObject#1=CKR_GENERAL_ERROR", JY_OK },
+	};
+	uint8_t mic[4], want[4];
+
+	BENCH_OR_SKIP();
+	script("");
+	assert_int_equal(
+	    hsm_derive_mic(b->s, b->root, block, block, 16, want, NULL), JY_OK);
+	assert_int_equal(calls_of("C_DestroyObject"), 1);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		memset(mic, 0x5A, sizeof(mic));
+		script(cases[i].script);
+		assert_int_equal(
+		    hsm_derive_mic(b->s, b->root, block, block, 16, mic, NULL),
+		    cases[i].want);
+		if (cases[i].want == JY_OK) {
+			assert_memory_equal(mic, want, sizeof(mic));
+		} else {
+			assert_int_equal(mic[0], 0x5A);
+		}
+		/* What was derived is destroyed, or gone with its session. */
+		assert_true(strncmp(cases[i].script, "C_Sign", 6) != 0 ||
+		    calls_of("C_DestroyObject") == 1);
+	}
+}
+
+static void
 test_decrypt_and_clear_faults(void **state)
 {
 	uint8_t out[16];
@@ -817,6 +854,7 @@ main(void)
 		BENCH(test_canary_faults),
 		BENCH(test_destroy_retried),
 		BENCH(test_derived_is_destroyed),
+		BENCH(test_derive_mic_faults),
 		BENCH(test_decrypt_and_clear_faults),
 		BENCH(test_no_session),
 		BENCH(test_import_faults),

@@ -420,6 +420,62 @@ test_pem_refused(void **state)
 	assert_null(der);
 }
 
+/* ---- tokens ---- */
+
+static void
+test_tokens(void **state)
+{
+	struct secret *a = NULL;
+	struct secret *b = NULL;
+
+	(void)state;
+	assert_int_equal(seal_new_token(&a, NULL), JY_OK);
+	assert_int_equal(seal_new_token(&b, NULL), JY_OK);
+	assert_int_equal(secret_len(a), 43);
+	assert_false(secret_eq(secret_bytes(a), secret_bytes(b), 43));
+	for (size_t i = 0; i < 43; i++) {
+		assert_non_null(strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk"
+				       "lmnopqrstuvwxyz0123456789-_",
+		    secret_bytes(a)[i]));
+	}
+	secret_free(a);
+	secret_free(b);
+}
+
+/* Made by Python's hashlib, with a NUL behind each first word. */
+static void
+test_token_hashes(void **state)
+{
+	static const char token[] = "0123456789abcdefghijklmnopqrstuv";
+	static const struct {
+		const char *user;
+		const char *hash;
+	} cases[] = {
+		{ NULL,
+		    "1c7f114832fbe7f59e3304dc06279f15231b038d1cd7cdf532162f6994"
+		    "b8b8d7" },
+		{ "ns1",
+		    "3b0e742f5c7ea64f385b8f3615686419e8ca53b8f6a0108316a084d31f"
+		    "58e52a" },
+	};
+	struct secret *s = NULL;
+
+	(void)state;
+	assert_int_equal(secret_new(sizeof(token), &s, NULL), JY_OK);
+	memcpy(secret_data(s), token, sizeof(token) - 1);
+	secret_set_len(s, sizeof(token) - 1);
+	for (size_t i = 0; i < 2; i++) {
+		uint8_t hash[SEAL_HASH_LEN];
+		char hex[HEX_STR_LEN(SEAL_HASH_LEN)];
+
+		assert_int_equal(
+		    seal_hash_token(cases[i].user, s, hash, NULL), JY_OK);
+		hex_format(hash, sizeof(hash), hex);
+		assert_string_equal(hex, cases[i].hash);
+	}
+	secret_free(s);
+}
+
 int
 main(void)
 {
@@ -435,6 +491,8 @@ main(void)
 		cmocka_unit_test(test_key_from_stdin),
 		cmocka_unit_test(test_pem_there_and_back),
 		cmocka_unit_test(test_pem_refused),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_token_hashes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

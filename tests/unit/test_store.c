@@ -52,7 +52,7 @@ test_device_put_invalid(void **state)
 	struct device_row row = util_device(1);
 	struct device_row got;
 
-	row.net_ids[0] = NET_ID_MAX + 1;
+	row.activation.net_ids[0] = NET_ID_MAX + 1;
 	assert_int_equal(
 	    store_device_put(store_of(state), &row, NULL), JY_EINVAL);
 	assert_int_equal(store_device_get(store_of(state), &row.id, &got, NULL),

@@ -218,10 +218,253 @@ test_list_bounded(void **state)
 	store_close(s);
 }
 
+/* ---- a store of before ---- */
+
+static MDB_env *
+raw_open(MDB_txn **txn, unsigned flags)
+{
+	MDB_env *env;
+
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 1), 0);
+	assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, flags, txn), 0);
+	return env;
+}
+
+/* Take away what version 1 of the schema did not have. */
+static void
+make_old_raw(void)
+{
+	static const uint8_t old[] = { 0, 0, 0, 1 };
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	env = raw_open(&txn, 0);
+	assert_int_equal(mdb_dbi_open(txn, "apps", 0, &dbi), 0);
+	assert_int_equal(mdb_drop(txn, dbi, 1), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	put_raw("meta", "schema", 6, old, sizeof(old));
+}
+
+static void
+assert_schema(uint8_t version)
+{
+	char name[] = "schema";
+	MDB_val key = { 6, name };
+	MDB_val value;
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	env = raw_open(&txn, MDB_RDONLY);
+	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &dbi), 0);
+	assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
+	assert_int_equal(value.mv_size, 4);
+	assert_int_equal(((const uint8_t *)value.mv_data)[3], version);
+	mdb_txn_abort(txn);
+	mdb_env_close(env);
+}
+
+/* Rows of version 1: the new fields are not there. */
+static void
+put_old_rows_raw(unsigned n)
+{
+	const size_t device_new = 11, nonce_new = 3;
+	struct device_row device = util_device(n);
+	struct nonce_row nonces = { .join_nonce = 5 };
+	uint8_t buf[ROW_MAX];
+	size_t len;
+
+	device.revision = 1;
+	len = row_encode_device(&device, buf);
+	buf[0] = 1;
+	put_raw(
+	    "devices", &device.id, sizeof(device.id), buf, len - device_new);
+	nonces.has_dev_nonce = true;
+	nonces.dev_nonce = 0x0100;
+	len = row_encode_nonce(&nonces, buf);
+	buf[0] = 1;
+	put_raw("nonces", &device.id, sizeof(device.id), buf, len - nonce_new);
+}
+
+static void
+test_old_store(void **state)
+{
+	struct store_config config = util_config("lmdb", dir);
+	struct device_id id = util_device_id(1);
+	struct app_row app = util_app("meters");
+	struct join_view view;
+	struct join_commit c;
+	struct store *s;
+
+	(void)state;
+	store_close(util_open(&config));
+	make_old_raw();
+	put_old_rows_raw(1);
+
+	config.must_exist = true; /* a later worker may be first to see it */
+	s = util_open(&config);
+	assert_true(util_has_device(s, 1));
+	assert_int_equal(store_app_put(s, &app, NULL), JY_OK);
+	assert_int_equal(store_join_view(s, &id, 0, &view, NULL), JY_OK);
+	assert_string_equal(view.app.name, "meters");
+	assert_int_equal(view.nonces.join_nonce, 5);
+	assert_int_equal(view.nonces.dev_nonce, 0x0100);
+	assert_int_equal(view.nonces.live, 0);
+	assert_int_equal(util_join_now(s, 1, 0x0101, &c), JY_OK);
+	assert_int_equal(store_join_view(s, &id, 0, &view, NULL), JY_OK);
+	assert_int_equal(view.nonces.live, 6);
+	store_close(s);
+
+	/* The programs of before would take its rows for damaged. */
+	assert_schema(2);
+}
+
+/* One value more or less; what LMDB said. */
+static int
+touch_raw(size_t len)
+{
+	static uint8_t value[2048];
+	char name[] = "filler";
+	MDB_val k = { 6, name };
+	MDB_val v = { len, value };
+	MDB_txn *txn;
+	MDB_env *env = raw_open(&txn, 0);
+	MDB_dbi dbi;
+	int rc = mdb_dbi_open(txn, "meta", 0, &dbi);
+
+	value[0]++;
+	if (rc == 0) {
+		rc = mdb_put(txn, dbi, &k, &v, 0);
+	}
+	if (rc == 0) {
+		rc = mdb_txn_commit(txn);
+	} else {
+		mdb_txn_abort(txn);
+	}
+	mdb_env_close(env);
+	return rc;
+}
+
+/* Fill the map, in ever smaller steps; a reader must pin its old pages. */
+static void
+fill_raw(void)
+{
+	static const size_t steps[] = { 2048, 1 };
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		rc = 0;
+		for (int n = 0; n < 1000 && rc == 0; n++) {
+			rc = touch_raw(steps[i]);
+		}
+		assert_int_equal(rc, MDB_MAP_FULL);
+	}
+}
+
+/* Reads from when it says so on ready until the end of hold. */
+static void
+pin_pages(int ready, int hold)
+{
+	MDB_txn *txn;
+	MDB_env *env = raw_open(&txn, MDB_RDONLY);
+	char octet = 'r';
+
+	jy_assert(write(ready, &octet, 1) == 1);
+	jy_assert(read(hold, &octet, 1) == 0);
+	mdb_txn_abort(txn);
+	mdb_env_close(env);
+}
+
+/* There is no room for another table in the map, but there may be. */
+static void
+test_old_store_full(void **state)
+{
+	struct store_config config = util_config("lmdb", dir);
+	struct app_row app = util_app("meters");
+	struct store *s;
+	int ready[2];
+	int hold[2];
+	int status;
+	char octet;
+	pid_t pid;
+
+	(void)state;
+	config.map_first = 256 * 1024;
+	config.map_max = 256 * 1024;
+	store_close(util_open(&config));
+	make_old_raw();
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(hold), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)close(hold[1]);
+		pin_pages(ready[1], hold[0]);
+		_exit(0);
+	}
+	(void)close(hold[0]);
+	assert_int_equal(read(ready[0], &octet, 1), 1);
+	fill_raw();
+	assert_open_fails(&config, JY_EFULL, "opening the tables");
+	config.map_max = MIB;
+	s = util_open(&config);
+	assert_int_equal(store_app_put(s, &app, NULL), JY_OK);
+	store_close(s);
+	assert_schema(2);
+	(void)close(hold[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+}
+
+static void
+test_corrupt_app(void **state)
+{
+	static const uint8_t bad[] = { 1, 0 };
+	struct store *s = open_with(0, 64 * MIB);
+	struct device_id id = util_device_id(1);
+	struct app_row app = util_app("meters");
+	struct kek_row kek = util_kek("kek1");
+	struct errctx ec = ERRCTX_INIT;
+	struct join_view view;
+	struct join_commit c;
+	size_t n;
+	bool more;
+
+	(void)state;
+	util_put_device(s, 1);
+	assert_int_equal(store_kek_add(s, &kek, NULL), JY_OK);
+	store_close(s);
+	put_raw("apps", "meters", 6, bad, sizeof(bad));
+
+	s = open_with(0, 64 * MIB);
+	assert_int_equal(store_app_get(s, "meters", &app, &ec), JY_ECORRUPT);
+	assert_string_equal(ec.text, "apps meters: row is too short: 2");
+	assert_int_equal(
+	    store_app_list(s, NULL, &app, 1, &n, &more, NULL), JY_ECORRUPT);
+	assert_int_equal(store_join_view(s, &id, 0, &view, NULL), JY_ECORRUPT);
+	/* Who knows whether it uses it? */
+	assert_int_equal(store_kek_delete(s, "kek1", NULL), JY_ECORRUPT);
+	/* It is in use all the same, and can be replaced. */
+	assert_int_equal(store_app_delete(s, "meters", NULL), JY_EINUSE);
+	app = util_app("meters");
+	err_clear(&ec);
+	assert_int_equal(store_app_put(s, &app, &ec), JY_OK);
+	assert_int_equal(ec.text[0], '\0');
+	assert_int_equal(store_kek_delete(s, "kek1", NULL), JY_OK);
+	assert_int_equal(util_join_now(s, 1, 1, &c), JY_OK);
+	store_close(s);
+}
+
 static void
 test_newer_schema(void **state)
 {
-	static const uint8_t newer[] = { 0, 0, 0, 2 };
+	static const uint8_t newer[] = { 0, 0, 0, 3 };
 	struct store_config config = util_config("lmdb", dir);
 
 	(void)state;
@@ -513,6 +756,9 @@ main(void)
 		CASE(test_persistence),
 		CASE(test_permissions),
 		CASE(test_newer_schema),
+		CASE(test_old_store),
+		CASE(test_old_store_full),
+		CASE(test_corrupt_app),
 		CASE(test_list_bounded),
 		CASE(test_corrupt_device),
 		CASE(test_corrupt_others),

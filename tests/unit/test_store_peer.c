@@ -154,6 +154,89 @@ test_peer_conflicts(void **state)
 	assert_int_equal(store_peer_by_uid(s, 6, &got, NULL), JY_ENOTFOUND);
 }
 
+/* One HTTP authorization has one owner, whether as bearer or as basic. */
+static void
+test_peer_authorization(void **state)
+{
+	struct store *s = store_of(state);
+	uint8_t bearer[STORE_HASH_LEN] = { 0xBE, 0xA0 };
+	uint8_t basic[STORE_HASH_LEN] = { 0xBA, 0x51 };
+	struct peer_row row = util_peer("ns1");
+	struct peer_row other = util_peer("ns2");
+	struct peer_row got;
+	struct errctx ec = ERRCTX_INIT;
+
+	/* A hash counts only if it is said to be there. */
+	memcpy(row.bearer_hash, bearer, sizeof(bearer));
+	memcpy(row.basic_hash, basic, sizeof(basic));
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	assert_int_equal(
+	    store_peer_by_authorization(s, bearer, &got, NULL), JY_ENOTFOUND);
+	assert_int_equal(
+	    store_peer_by_authorization(s, basic, &got, NULL), JY_ENOTFOUND);
+	row.revision = 1;
+	row.has_bearer = true;
+	strcpy(row.basic_user, "user");
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	row.revision = 2;
+	assert_int_equal(
+	    store_peer_by_authorization(s, bearer, &got, NULL), JY_OK);
+	ASSERT_SAME_ROW(peer, &got, &row);
+	assert_string_equal(got.name, "ns1");
+	assert_int_equal(
+	    store_peer_by_authorization(s, basic, &got, NULL), JY_OK);
+	assert_string_equal(got.name, "ns1");
+	/* It is no fingerprint of a certificate. */
+	assert_int_equal(
+	    store_peer_by_fingerprint(s, bearer, &got, NULL), JY_ENOTFOUND);
+
+	/* Another's bearer that is this one's basic, and the reverse. */
+	strcpy(other.basic_user, "u2");
+	memcpy(other.basic_hash, bearer, sizeof(bearer));
+	assert_int_equal(store_peer_put(s, &other, &ec), JY_EEXIST);
+	assert_string_equal(
+	    ec.text, "peer \"ns1\" has the credential HTTP authorization");
+	other.basic_user[0] = '\0';
+	other.has_bearer = true;
+	memcpy(other.bearer_hash, basic, sizeof(basic));
+	assert_int_equal(store_peer_put(s, &other, NULL), JY_EEXIST);
+	assert_int_equal(store_peer_get(s, "ns2", &got, NULL), JY_ENOTFOUND);
+
+	/* Given up, it is free. */
+	row.basic_user[0] = '\0';
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	assert_int_equal(store_peer_put(s, &other, NULL), JY_OK);
+	assert_int_equal(
+	    store_peer_by_authorization(s, basic, &got, NULL), JY_OK);
+	assert_string_equal(got.name, "ns2");
+	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
+	assert_int_equal(
+	    store_peer_by_authorization(s, bearer, &got, NULL), JY_ENOTFOUND);
+}
+
+/* As many credentials as a row can have. */
+static void
+test_peer_all_credentials(void **state)
+{
+	struct store *s = store_of(state);
+	struct peer_row row = full_peer();
+	struct peer_row got;
+
+	row.has_bearer = true;
+	row.bearer_hash[0] = 1;
+	strcpy(row.basic_user, "user");
+	row.basic_hash[0] = 2;
+	row.as_id_count = STORE_AS_IDS_MAX;
+	for (size_t i = 0; i < STORE_AS_IDS_MAX; i++) {
+		row.as_ids[i][0] = (char)('a' + i);
+		row.as_ids[i][1] = '\0';
+	}
+	assert_int_equal(store_peer_put(s, &row, NULL), JY_OK);
+	assert_int_equal(store_peer_by_as_id(s, "h", &got, NULL), JY_OK);
+	assert_int_equal(
+	    store_peer_by_authorization(s, row.basic_hash, &got, NULL), JY_OK);
+}
+
 static void
 test_peer_list(void **state)
 {
@@ -218,6 +301,8 @@ main(void)
 		CASE(test_keks),
 		CASE(test_peer_credentials),
 		CASE(test_peer_conflicts),
+		CASE(test_peer_authorization),
+		CASE(test_peer_all_credentials),
 		CASE(test_peer_list),
 		CASE(test_meta),
 	};
