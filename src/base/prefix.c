@@ -32,13 +32,12 @@ bits_parse(const char *text, uint8_t *out)
 }
 
 /* Which bits of octet i are fixed. */
-static uint8_t
+static unsigned
 octet_mask(uint8_t bits, size_t i)
 {
-	if (bits >= 8 * (i + 1)) {
-		return 0xFF;
-	}
-	return bits <= 8 * i ? 0 : (uint8_t)(0xFF00U >> (bits - 8 * i));
+	size_t fixed = bits <= 8 * i ? 0 : bits - 8 * i;
+
+	return fixed >= 8 ? 0xFFU : 0xFF00U >> fixed & 0xFFU;
 }
 
 bool

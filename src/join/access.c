@@ -71,17 +71,20 @@ find_by_proxy(struct store *store, const struct credential *c,
 	    : JY_ENOTFOUND;
 }
 
+typedef enum jy_err part_finder(struct store *store, const struct credential *c,
+    struct peer_row *out, struct errctx *ec);
+
+static part_finder *const parts[] = {
+	find_by_socket,
+	find_by_authorization,
+	find_by_proxy,
+};
+
 /* All parts of a credential that anybody owns belong to one peer. */
 static enum jy_err
 find_peer(struct store *store, const struct credential *c, struct peer_row *out,
     struct errctx *ec)
 {
-	enum jy_err (*const parts[])(struct store *, const struct credential *,
-	    struct peer_row *, struct errctx *) = {
-		find_by_socket,
-		find_by_authorization,
-		find_by_proxy,
-	};
 	struct peer_row row;
 	bool found = false;
 	enum jy_err err;

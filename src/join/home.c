@@ -11,11 +11,12 @@ static bool
 find_home(const struct activation *a, const struct session_row *newest,
     uint32_t *net_id)
 {
-	if (a->net_id_count == 0 && newest == NULL) {
-		return false;
+	if (newest == NULL) {
+		*net_id = a->net_ids[0];
+		return a->net_id_count > 0;
 	}
 	*net_id = a->net_id_count > 0 ? a->net_ids[0] : newest->net_id;
-	for (size_t i = 0; newest != NULL && i < a->net_id_count; i++) {
+	for (size_t i = 0; i < a->net_id_count; i++) {
 		if (a->net_ids[i] == newest->net_id) {
 			*net_id = newest->net_id;
 		}
