@@ -31,9 +31,10 @@ usage(FILE *out)
 	    "[--workers N]...\n"
 	    "           [--seconds S] [--joins N] [--devices N] "
 	    "[--in-flight N]\n"
-	    "           [--programs DIR] [--json]\n"
+	    "           [--bi-connections N] [--programs DIR] [--json]\n"
 	    "Measures, per token and number of workers, the token's floor, "
-	    "null calls and\njoins, on throwaway instances; see "
+	    "null calls, joins\nand joins over Backend Interfaces, on "
+	    "throwaway instances; see "
 	    "joinery-bench(1).\n");
 	return out == stdout ? 0 : 2;
 }
@@ -44,7 +45,7 @@ measure(const struct plan *plan, struct bench_instance *in,
     struct bench_device *devices, struct bench_row *row, struct errctx *ec)
 {
 	const struct bench_options *o = &plan->options;
-	struct bench_load null = { 0 }, joins = { 0 };
+	struct bench_load null = { 0 }, joins = { 0 }, bi = { 0 };
 	struct bench_counters before, after;
 	enum jy_err err;
 
@@ -70,6 +71,9 @@ measure(const struct plan *plan, struct bench_instance *in,
 	if (err == JY_OK) {
 		err = bench_instance_counters(in, &after, ec);
 	}
+	if (err == JY_OK) {
+		err = bench_load_bi(in, o, devices, &bi, ec);
+	}
 	if (err != JY_OK) {
 		return err;
 	}
@@ -78,6 +82,9 @@ measure(const struct plan *plan, struct bench_instance *in,
 	row->joins_per_s = joins.per_s;
 	row->p50_us = joins.p50_us;
 	row->p99_us = joins.p99_us;
+	row->bi_joins_per_s = bi.per_s;
+	row->bi_p50_us = bi.p50_us;
+	row->bi_p99_us = bi.p99_us;
 	row->ratio_to_floor = row->joins_per_s / row->floor_joins_per_s;
 	row->pkcs11_calls_per_join =
 	    (double)(after.pkcs11_calls - before.pkcs11_calls) /
@@ -93,18 +100,21 @@ measure(const struct plan *plan, struct bench_instance *in,
 static void
 print_head(void)
 {
-	(void)printf("%-8s %7s %9s %9s %9s %6s %7s %7s %6s %7s %8s %9s\n",
+	(void)printf("%-8s %7s %9s %9s %9s %6s %7s %7s %7s %7s %7s %6s %7s "
+		     "%8s %9s\n",
 	    "token", "workers", "floor/s", "null/s", "joins/s", "ratio",
-	    "p50 us", "p99 us", "calls", "fsyncs", "rss MiB", "grew KiB");
+	    "p50 us", "p99 us", "bi/s", "p50 us", "p99 us", "calls", "fsyncs",
+	    "rss MiB", "grew KiB");
 }
 
 static void
 print_row(const struct bench_row *r)
 {
-	(void)printf("%-8s %7u %9.0f %9.0f %9.0f %6.2f %7.0f %7.0f %6.2f "
-		     "%7.3f %8.1f %9lld\n",
+	(void)printf("%-8s %7u %9.0f %9.0f %9.0f %6.2f %7.0f %7.0f %7.0f "
+		     "%7.0f %7.0f %6.2f %7.3f %8.1f %9lld\n",
 	    r->token, r->workers, r->floor_joins_per_s, r->null_calls_per_s,
 	    r->joins_per_s, r->ratio_to_floor, r->p50_us, r->p99_us,
+	    r->bi_joins_per_s, r->bi_p50_us, r->bi_p99_us,
 	    r->pkcs11_calls_per_join, r->fsyncs_per_join,
 	    (double)r->rss_bytes / (1024 * 1024),
 	    (long long)r->rss_growth_bytes / 1024);
@@ -118,12 +128,15 @@ print_json(const struct bench_row *r, bool first)
 		     "\"floor_joins_per_s\": %.1f, "
 		     "\"null_calls_per_s\": %.1f, \"joins_per_s\": %.1f, "
 		     "\"ratio_to_floor\": %.3f, \"p50_us\": %.0f, "
-		     "\"p99_us\": %.0f, \"pkcs11_calls_per_join\": %.3f, "
+		     "\"p99_us\": %.0f, \"bi_joins_per_s\": %.1f, "
+		     "\"bi_p50_us\": %.0f, \"bi_p99_us\": %.0f, "
+		     "\"pkcs11_calls_per_join\": %.3f, "
 		     "\"fsyncs_per_join\": %.4f, \"joins\": %llu, "
 		     "\"rss_bytes\": %llu, \"rss_growth_bytes\": %lld}",
 	    first ? "[" : ",", r->token, r->workers, r->floor_joins_per_s,
 	    r->null_calls_per_s, r->joins_per_s, r->ratio_to_floor, r->p50_us,
-	    r->p99_us, r->pkcs11_calls_per_join, r->fsyncs_per_join,
+	    r->p99_us, r->bi_joins_per_s, r->bi_p50_us, r->bi_p99_us,
+	    r->pkcs11_calls_per_join, r->fsyncs_per_join,
 	    (unsigned long long)r->joins, (unsigned long long)r->rss_bytes,
 	    (long long)r->rss_growth_bytes);
 }
@@ -241,13 +254,17 @@ main(int argc, char **argv)
 		{ "joins", required_argument, NULL, 'n' },
 		{ "devices", required_argument, NULL, 'd' },
 		{ "in-flight", required_argument, NULL, 'f' },
+		{ "bi-connections", required_argument, NULL, 'b' },
 		{ "programs", required_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct plan plan = {
-		.options = { .seconds = 5, .devices = 256, .in_flight = 256 },
+		.options = { .seconds = 5,
+		    .devices = 256,
+		    .in_flight = 256,
+		    .bi_connections = 64 },
 	};
 	int c;
 
@@ -274,6 +291,9 @@ main(int argc, char **argv)
 			break;
 		case 'f':
 			plan.options.in_flight = number(optarg, 2048);
+			break;
+		case 'b':
+			plan.options.bi_connections = number(optarg, 1000);
 			break;
 		case 'p':
 			plan.options.programs = optarg;

@@ -4,7 +4,7 @@
  *
  * One row per token and number of workers, all in one run: the floor (the
  * token operations of a join, in as many processes, with no server), null
- * calls through front and worker, and joins.
+ * calls through front and worker, joins, and joins over Backend Interfaces.
  */
 #ifndef JY_TOOLS_BENCH_H
 #define JY_TOOLS_BENCH_H
@@ -21,6 +21,9 @@
 
 #define BENCH_PATH_MAX 256
 #define BENCH_WORKERS_MAX 64
+#define BENCH_CERT "tls.pem" /* in the instance's directory; with its key */
+#define BENCH_NS_NAME "bench-ns.joinery.example"
+#define BENCH_REQUEST_LEN 23
 
 struct bench_options {
 	const char *programs; /* directory of a build, or NULL: installed */
@@ -28,6 +31,7 @@ struct bench_options {
 	uint32_t joins;       /* instead of seconds, for joins; 0: none */
 	uint32_t devices;
 	uint32_t in_flight;
+	uint32_t bi_connections;
 };
 
 /* A device of the bench; counters only, 1.0.4. */
@@ -43,6 +47,7 @@ struct bench_instance {
 	char dir[BENCH_PATH_MAX];
 	char socket[BENCH_PATH_MAX];
 	char conf[BENCH_PATH_MAX];
+	char bi_address[32]; /* where it listens for Backend Interfaces */
 	unsigned workers;
 	pid_t server; /* 0: not running */
 };
@@ -56,6 +61,9 @@ struct bench_row {
 	double ratio_to_floor;
 	double p50_us;
 	double p99_us;
+	double bi_joins_per_s; /* over Backend Interfaces */
+	double bi_p50_us;
+	double bi_p99_us;
 	double pkcs11_calls_per_join;
 	double fsyncs_per_join;
 	uint64_t joins;
@@ -93,6 +101,11 @@ struct bench_counters {
 enum jy_err bench_instance_counters(const struct bench_instance *in,
     struct bench_counters *out, struct errctx *ec) JY_CHECK;
 
+/* ---- bench_cert.c ---- */
+
+/* A certificate for both ends, with its key, in one PEM file. */
+enum jy_err bench_cert_make(const char *path, struct errctx *ec) JY_CHECK;
+
 /* ---- bench_floor.c ---- */
 
 /*
@@ -121,6 +134,33 @@ enum jy_err bench_load_pings(const struct bench_instance *in,
     const struct bench_options *o, struct bench_load *out,
     struct errctx *ec) JY_CHECK;
 enum jy_err bench_load_joins(const struct bench_instance *in,
+    const struct bench_options *o, struct bench_device *devices,
+    struct bench_load *out, struct errctx *ec) JY_CHECK;
+
+struct sim_crypto;
+
+/* The join-request of a device, with its MIC; uses up a DevNonce. */
+void bench_join_request(struct sim_crypto *c, struct bench_device *d,
+    uint8_t phy[BENCH_REQUEST_LEN]);
+
+/* Latencies, of which the first few million count. */
+struct bench_latencies {
+	uint32_t *us;
+	size_t count;
+};
+
+void bench_latencies_init(struct bench_latencies *l);
+void bench_latencies_fini(struct bench_latencies *l);
+void bench_latency(struct bench_latencies *l, uint64_t us);
+
+/* Sum up a load of so many answers in so many microseconds; sorts. */
+void bench_latencies_sum(struct bench_latencies *l, uint64_t done,
+    uint64_t took_us, struct bench_load *out);
+
+/* ---- bench_bi.c ---- */
+
+/* Joins over Backend Interfaces: bi_connections keep-alive TLS connections. */
+enum jy_err bench_load_bi(const struct bench_instance *in,
     const struct bench_options *o, struct bench_device *devices,
     struct bench_load *out, struct errctx *ec) JY_CHECK;
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A throwaway token, store and server for the bench. */
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,10 +140,48 @@ write_conf(const struct bench_instance *in, const struct token_kind *kind,
 	    "token-uri = \"pkcs11:%s\"\ntoken-init-args = \"%s\"\n"
 	    "worker-program = \"%s\"\nworkers = %u\n"
 	    "max-in-flight = %u\nworker-queue = %u\nlog-level = \"warn\"\n"
-	    "worker-max-joins = 0\n",
+	    "worker-max-joins = 0\n"
+	    "bi-listen = \"%s\"\ntls-certificate = \"%s/" BENCH_CERT
+	    "\"\ntls-key = \"%s/" BENCH_CERT
+	    "\"\ntls-client-ca = \"%s/" BENCH_CERT
+	    "\"\nbi-peer-connections = %u\n",
 	    in->socket, in->dir, uri, args, worker, in->workers, o->in_flight,
-	    o->in_flight + 16);
+	    o->in_flight + 16, in->bi_address, in->dir, in->dir, in->dir,
+	    o->bi_connections);
 	return put_file(in, "joinery.conf", text, ec);
+}
+
+/* A port that nobody uses now; the server takes it in a moment. */
+static enum jy_err
+find_port(struct bench_instance *in, struct errctx *ec)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	enum jy_err err = JY_OK;
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 ||
+	    bind(fd, (const struct sockaddr *)&sin, sizeof(sin)) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&sin, &len) != 0) {
+		err = err_set(ec, JY_EIO, "a port: %s", strerror(errno));
+	}
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+	(void)snprintf(in->bi_address, sizeof(in->bi_address), "127.0.0.1:%u",
+	    (unsigned)ntohs(sin.sin_port));
+	return err;
+}
+
+static enum jy_err
+make_tls(struct bench_instance *in, struct errctx *ec)
+{
+	char path[BENCH_PATH_MAX + 32];
+	enum jy_err err = find_port(in, ec);
+
+	(void)snprintf(path, sizeof(path), "%s/" BENCH_CERT, in->dir);
+	return err == JY_OK ? bench_cert_make(path, ec) : err;
 }
 
 static enum jy_err
@@ -198,6 +239,9 @@ bench_instance_new(struct bench_instance *in, const char *token,
 		err = put_file(in, "so-pin",
 		    strcmp(token, "softokn") == 0 ? "\n" : "bench-so-pin\n",
 		    ec);
+	}
+	if (err == JY_OK) {
+		err = make_tls(in, ec);
 	}
 	if (err == JY_OK) {
 		err = write_conf(in, kind, o, ec);
@@ -292,6 +336,7 @@ add_kek_and_peer(struct client *c, struct errctx *ec)
 	peer.has_role = peer.has_uid = 1;
 	peer.role = JOINERY__V1__PEER_ROLE__ROLE_NS;
 	peer.uid = geteuid();
+	peer.cert_san = (char[]){ BENCH_NS_NAME };
 	peer.n_net_ids = 1;
 	peer.net_ids = &net_id;
 	peer.kek = (char[]){ KEK_LABEL };

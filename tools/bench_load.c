@@ -32,8 +32,7 @@ struct load {
 	uint64_t sent;
 	uint64_t done;
 	uint64_t sent_us[RING];
-	uint32_t *latency_us;
-	size_t latencies;
+	struct bench_latencies latencies;
 
 	struct sim_crypto *crypto; /* joins only, as are the next two */
 	struct bench_device *devices;
@@ -57,19 +56,66 @@ connect_to(const char *path, int *fd, struct errctx *ec)
 	return JY_OK;
 }
 
-/* The join-request of a device, with its MIC. */
-static void
-make_join_request(struct load *l, struct bench_device *d, uint8_t phy[23])
+void
+bench_join_request(struct sim_crypto *c, struct bench_device *d,
+    uint8_t phy[BENCH_REQUEST_LEN])
 {
 	struct writer w;
 
-	writer_init(&w, phy, 23);
+	writer_init(&w, phy, BENCH_REQUEST_LEN);
 	writer_u8(&w, 0x00);
 	writer_eui_le(&w, &d->join_eui);
 	writer_eui_le(&w, &d->dev_eui);
 	writer_le(&w, d->dev_nonce++, 2);
-	sim_crypto_mic(l->crypto, &d->key, phy, w.len, phy + w.len);
+	sim_crypto_mic(c, &d->key, phy, w.len, phy + w.len);
 }
+
+/* ---- latencies ---- */
+
+void
+bench_latencies_init(struct bench_latencies *l)
+{
+	l->us = sys_xcalloc(LATENCIES_MAX, sizeof(l->us[0]));
+	l->count = 0;
+}
+
+void
+bench_latencies_fini(struct bench_latencies *l)
+{
+	free(l->us);
+}
+
+void
+bench_latency(struct bench_latencies *l, uint64_t us)
+{
+	if (l->count < LATENCIES_MAX) {
+		l->us[l->count++] = (uint32_t)us;
+	}
+}
+
+static int
+compare_u32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void
+bench_latencies_sum(struct bench_latencies *l, uint64_t done, uint64_t took_us,
+    struct bench_load *out)
+{
+	if (l->count == 0) {
+		return;
+	}
+	out->done = done;
+	out->per_s = (double)done * 1e6 / (double)took_us;
+	qsort(l->us, l->count, sizeof(l->us[0]), compare_u32);
+	out->p50_us = l->us[l->count / 2];
+	out->p99_us = l->us[l->count * 99 / 100];
+}
+
+/* ---- framed ---- */
 
 static size_t
 pack_request(struct load *l, uint64_t id, uint8_t *out)
@@ -77,7 +123,7 @@ pack_request(struct load *l, uint64_t id, uint8_t *out)
 	Joinery__V1__PingRequest ping = JOINERY__V1__PING_REQUEST__INIT;
 	Joinery__V1__JoinRequest join = JOINERY__V1__JOIN_REQUEST__INIT;
 	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	uint8_t phy[23];
+	uint8_t phy[BENCH_REQUEST_LEN];
 
 	request.has_id = 1;
 	request.id = id;
@@ -86,7 +132,7 @@ pack_request(struct load *l, uint64_t id, uint8_t *out)
 		request.ping = &ping;
 		return joinery__v1__request__pack(&request, out);
 	}
-	make_join_request(l, &l->devices[id % l->device_count], phy);
+	bench_join_request(l->crypto, &l->devices[id % l->device_count], phy);
 	join.has_phy_payload = 1;
 	join.phy_payload.data = phy;
 	join.phy_payload.len = sizeof(phy);
@@ -142,10 +188,8 @@ take_answer(struct load *l, const uint8_t *frame, size_t len, struct errctx *ec)
 		}
 	}
 	if (frame[0] == 0x08 && i < len && frame[i] == want) {
-		if (l->latencies < LATENCIES_MAX) {
-			l->latency_us[l->latencies++] =
-			    (uint32_t)(sys_mono_us() - l->sent_us[id % RING]);
-		}
+		bench_latency(
+		    &l->latencies, sys_mono_us() - l->sent_us[id % RING]);
 		l->done++;
 		return JY_OK;
 	}
@@ -159,14 +203,6 @@ take_answer(struct load *l, const uint8_t *frame, size_t len, struct errctx *ec)
 		joinery__v1__response__free_unpacked(r, NULL);
 	}
 	return JY_EINVAL;
-}
-
-static int
-compare_u32(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* Go on until limit answers are there, or the time is over. */
@@ -208,19 +244,14 @@ load_run(const struct bench_instance *in, const struct bench_options *o,
 		return err;
 	}
 	l->in = frame_stream_new(l->fd, FRAME_MAX);
-	l->latency_us = sys_xcalloc(LATENCIES_MAX, sizeof(l->latency_us[0]));
+	bench_latencies_init(&l->latencies);
 	start = sys_mono_us();
 	err = run(l, limit, start + o->seconds * 1000000ULL, o->in_flight, ec);
-	if (err == JY_OK && l->latencies > 0) {
-		out->done = l->done;
-		out->per_s =
-		    (double)l->done * 1e6 / (double)(sys_mono_us() - start);
-		qsort(l->latency_us, l->latencies, sizeof(l->latency_us[0]),
-		    compare_u32);
-		out->p50_us = l->latency_us[l->latencies / 2];
-		out->p99_us = l->latency_us[l->latencies * 99 / 100];
+	if (err == JY_OK) {
+		bench_latencies_sum(
+		    &l->latencies, l->done, sys_mono_us() - start, out);
 	}
-	free(l->latency_us);
+	bench_latencies_fini(&l->latencies);
 	frame_stream_free(l->in);
 	(void)close(l->fd);
 	return err;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames and calls over a link.  Frames are gathered in one buffer each way,
- * so that many requests in flight cost few system calls.
+ * The framed protocol: frames and calls over a link.  Frames are gathered in
+ * one buffer each way, so that many requests in flight cost few system calls.
  */
 #include "tools/client.h"
 
@@ -11,6 +11,7 @@
 #include "proto/frame.h"
 #include "src/base/sys.h"
 #include "tools/client_link.h"
+#include "tools/client_ops.h"
 
 struct buffer {
 	size_t start; /* first octet still of use */
@@ -18,50 +19,44 @@ struct buffer {
 	uint8_t data[FRAME_HEAD_LEN + FRAME_MAX];
 };
 
-struct client {
+struct framed {
+	struct client head;
 	struct link *link;
 	unsigned timeout_ms;
-	uint64_t last_id;
 	struct buffer in;
 	struct buffer out;
 };
 
-enum jy_err
-client_open(
-    const struct client_config *config, struct client **out, struct errctx *ec)
+static struct framed *
+framed_of(struct client *c)
 {
-	struct link *link;
-	struct client *c;
-	enum jy_err err = link_open(config, &link, ec);
-
-	if (err != JY_OK) {
-		return err;
-	}
-	c = sys_xcalloc(1, sizeof(*c));
-	c->link = link;
-	c->timeout_ms = config->timeout_ms;
-	*out = c;
-	return JY_OK;
+	return (struct framed *)c;
 }
 
-void
-client_close(struct client *c)
+static void
+framed_close(struct client *c)
 {
-	if (c != NULL) {
-		link_close(c->link);
-		free(c);
-	}
+	link_close(framed_of(c)->link);
+	free(c);
 }
 
-void
-client_set_timeout(struct client *c, unsigned timeout_ms)
+static void
+framed_set_timeout(struct client *c, unsigned timeout_ms)
 {
-	c->timeout_ms = timeout_ms;
+	framed_of(c)->timeout_ms = timeout_ms;
 }
 
-enum jy_err
-client_flush(struct client *c, struct errctx *ec)
+static Joinery__V1__ErrorCode
+framed_code(const struct client *c, Joinery__V1__ErrorCode code)
 {
+	(void)c;
+	return code;
+}
+
+static enum jy_err
+framed_flush(struct client *head, struct errctx *ec)
+{
+	struct framed *c = framed_of(head);
 	uint64_t deadline_us = link_deadline(c->timeout_ms);
 	struct span left = { c->out.data + c->out.start,
 		c->out.end - c->out.start };
@@ -79,10 +74,11 @@ client_flush(struct client *c, struct errctx *ec)
 	return err;
 }
 
-enum jy_err
-client_send(
-    struct client *c, const Joinery__V1__Request *request, struct errctx *ec)
+static enum jy_err
+framed_send(
+    struct client *head, const Joinery__V1__Request *request, struct errctx *ec)
 {
+	struct framed *c = framed_of(head);
 	size_t len = joinery__v1__request__get_packed_size(request);
 
 	if (len == 0 || len > FRAME_MAX) {
@@ -91,7 +87,7 @@ client_send(
 		    FRAME_MAX);
 	}
 	if (sizeof(c->out.data) - c->out.end < FRAME_HEAD_LEN + len) {
-		enum jy_err err = client_flush(c, ec);
+		enum jy_err err = framed_flush(head, ec);
 
 		if (err != JY_OK) {
 			return err;
@@ -137,7 +133,7 @@ take_frame(
 
 /* Read what there is, at least one octet. */
 static enum jy_err
-fill(struct client *c, uint64_t deadline_us, struct errctx *ec)
+fill(struct framed *c, uint64_t deadline_us, struct errctx *ec)
 {
 	struct span room = { c->in.data + c->in.end,
 		sizeof(c->in.data) - c->in.end };
@@ -151,7 +147,7 @@ fill(struct client *c, uint64_t deadline_us, struct errctx *ec)
 
 static enum jy_err
 next_frame(
-    struct client *c, const uint8_t **frame, size_t *len, struct errctx *ec)
+    struct framed *c, const uint8_t **frame, size_t *len, struct errctx *ec)
 {
 	uint64_t deadline_us = link_deadline(c->timeout_ms);
 	struct errctx flush_ec = ERRCTX_INIT;
@@ -165,7 +161,7 @@ next_frame(
 		 * that before the failed write is reported.
 		 */
 		if (flush_err == JY_OK) {
-			flush_err = client_flush(c, &flush_ec);
+			flush_err = framed_flush(&c->head, &flush_ec);
 		}
 		err = fill(c, deadline_us, flush_err == JY_OK ? ec : NULL);
 		if (err != JY_OK && flush_err != JY_OK) {
@@ -179,9 +175,11 @@ next_frame(
 	return err;
 }
 
-enum jy_err
-client_receive(struct client *c, Joinery__V1__Response **out, struct errctx *ec)
+static enum jy_err
+framed_receive(
+    struct client *head, Joinery__V1__Response **out, struct errctx *ec)
 {
+	struct framed *c = framed_of(head);
 	Joinery__V1__Response *response;
 	const uint8_t *frame;
 	size_t len;
@@ -197,6 +195,74 @@ client_receive(struct client *c, Joinery__V1__Response **out, struct errctx *ec)
 	}
 	*out = response;
 	return JY_OK;
+}
+
+enum jy_err
+client_open(
+    const struct client_config *config, struct client **out, struct errctx *ec)
+{
+	static const struct client_ops ops = {
+		.send = framed_send,
+		.flush = framed_flush,
+		.receive = framed_receive,
+		.set_timeout = framed_set_timeout,
+		.code = framed_code,
+		.close = framed_close,
+	};
+	struct link *link;
+	struct framed *c;
+	enum jy_err err = link_open(config, &link, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	c = sys_xcalloc(1, sizeof(*c));
+	c->head.ops = &ops;
+	c->link = link;
+	c->timeout_ms = config->timeout_ms;
+	*out = &c->head;
+	return JY_OK;
+}
+
+/* ---- what all kinds have ---- */
+
+void
+client_close(struct client *c)
+{
+	if (c != NULL) {
+		c->ops->close(c);
+	}
+}
+
+void
+client_set_timeout(struct client *c, unsigned timeout_ms)
+{
+	c->ops->set_timeout(c, timeout_ms);
+}
+
+enum jy_err
+client_send(
+    struct client *c, const Joinery__V1__Request *request, struct errctx *ec)
+{
+	return c->ops->send(c, request, ec);
+}
+
+enum jy_err
+client_flush(struct client *c, struct errctx *ec)
+{
+	return c->ops->flush(c, ec);
+}
+
+enum jy_err
+client_receive(struct client *c, Joinery__V1__Response **out, struct errctx *ec)
+{
+	return c->ops->receive(c, out, ec);
+}
+
+Joinery__V1__ErrorCode
+client_code(const struct client *c, Joinery__V1__ErrorCode code)
+{
+	return c->ops->code(c, code);
 }
 
 enum jy_err

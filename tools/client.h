@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The asking side of the framed protocol, for tools: a connection over a Unix
- * socket or TLS whose calls wait, each no longer than the time-out.  One
- * thread at a time.  Opening one makes the process ignore SIGPIPE.
+ * The asking side, for tools: calls that wait, each no longer than the
+ * time-out.  client_open connects over a Unix socket or TLS and speaks the
+ * framed protocol; client_open_bi speaks Backend Interfaces over HTTP, behind
+ * the same calls.  One thread at a time.  Opening one makes the process ignore
+ * SIGPIPE.
  *
  * Errors: JY_ECONFIG when what the configuration names cannot be used (host
  * and port, PEM files), JY_EPEER when the server's certificate is not
@@ -15,6 +17,7 @@
 #define JY_TOOLS_CLIENT_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "proto/joinery.pb-c.h"
 #include "src/base/err.h"
@@ -30,15 +33,49 @@ struct client_config {
 	const char *cert;
 	const char *key;
 	unsigned timeout_ms; /* for connecting and for each answer */
+
+	/*
+	 * client_open_bi only: https://host:port/path, where ca is needed, cert
+	 * and key are not; http://host:port/path on loopback; or
+	 * http+unix:/path/of/socket.
+	 */
+	const char *bi;
+	bool bi_1_1;               /* ProtocolVersion 1.1, else 1.0 */
+	const char *authorization; /* value of that HTTP header; or NULL */
+	const char *http_header;   /* one more, "Name: value"; or NULL */
+	unsigned connections;      /* that there may be; 0: 1 */
 };
 
 /* The texts of config are not needed after the call. */
 enum jy_err client_open(const struct client_config *config, struct client **out,
     struct errctx *ec) JY_CHECK;
+
+/*
+ * The same over Backend Interfaces.  It knows join and rejoin (which need
+ * dev_eui and join_eui), app_s_key (join_eui, dev_eui, and sender->as_id) and
+ * home_ns; anything else is JY_EINVAL.  sender->ns_id goes into a message of
+ * version 1.1.  A ResultCode other than Success becomes an Error with the
+ * nearest code and "ResultCode: Description" as message.  An answer that
+ * breaks a rule of the format is JY_EINVAL.
+ *
+ * A connection carries one request at a time: more may be in flight if there
+ * may be more connections, and client_send beyond that is JY_EBUSY.
+ * Connections are made when they are needed.
+ */
+enum jy_err client_open_bi(const struct client_config *config,
+    struct client **out, struct errctx *ec) JY_CHECK;
+
 void client_close(struct client *c);
 
 /* Another time-out for the answers from now on. */
 void client_set_timeout(struct client *c, unsigned timeout_ms);
+
+/*
+ * What becomes of an error code on its way here: Backend Interfaces has fewer,
+ * so that several codes of the server come out as one.
+ */
+Joinery__V1__ErrorCode client_code(
+    const struct client *c, Joinery__V1__ErrorCode code);
 
 /*
  * Send without waiting for the answer; the caller chose request->id.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Octets to and from the server.  The descriptor does not block; whatever
- * would block is tried again after poll(2) said so, until a deadline.  Unix
- * socket and TLS differ in move_once() and in how they are opened, in nothing
- * else.
+ * would block is tried again after poll(2) said so, until a deadline.  Sockets
+ * with and without TLS differ in move_once() and in how they are opened, in
+ * nothing else.
  */
 #include "tools/client_link.h"
 
@@ -30,7 +30,7 @@
 
 struct link {
 	int fd;
-	SSL_CTX *ctx; /* NULL on a Unix socket */
+	SSL_CTX *ctx; /* NULL without TLS */
 	SSL *ssl;
 	bool answered; /* the server did, once */
 };
@@ -307,7 +307,11 @@ open_tcp(struct link *l, const char *host, const char *port,
 static enum jy_err
 tls_load(struct link *l, const struct client_config *config, struct errctx *ec)
 {
-	if (config->ca == NULL || config->cert == NULL || config->key == NULL) {
+	/* Over HTTP there are other credentials than a certificate. */
+	bool anonymous = config->bi != NULL && config->cert == NULL;
+
+	if (config->ca == NULL ||
+	    (!anonymous && (config->cert == NULL || config->key == NULL))) {
 		return err_set(ec, JY_ECONFIG,
 		    "TLS needs the server's CA, a certificate and its key");
 	}
@@ -324,6 +328,9 @@ tls_load(struct link *l, const struct client_config *config, struct errctx *ec)
 	if (SSL_CTX_load_verify_file(l->ctx, config->ca) != 1) {
 		return err_set(
 		    ec, JY_ECONFIG, "CA file %s: %s", config->ca, tls_reason());
+	}
+	if (anonymous) {
+		return JY_OK;
 	}
 	if (SSL_CTX_use_certificate_chain_file(l->ctx, config->cert) != 1) {
 		return err_set(ec, JY_ECONFIG, "certificate file %s: %s",
@@ -447,6 +454,44 @@ link_open(
 	}
 	*out = l;
 	return JY_OK;
+}
+
+enum jy_err
+link_open_plain(
+    const char *tcp, unsigned timeout_ms, struct link **out, struct errctx *ec)
+{
+	struct link *l = sys_xcalloc(1, sizeof(*l));
+	char *text = sys_xstrdup(tcp);
+	char *host;
+	char *port;
+	enum jy_err err;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	l->fd = -1;
+	l->answered = true; /* there is no certificate to doubt */
+	err = split_host_port(text, &host, &port, ec);
+	if (err == JY_OK) {
+		err = open_tcp(l, host, port, link_deadline(timeout_ms), ec);
+	}
+	free(text);
+	if (err != JY_OK) {
+		link_close(l);
+		return err;
+	}
+	*out = l;
+	return JY_OK;
+}
+
+int
+link_fd(const struct link *l)
+{
+	return l->fd;
+}
+
+bool
+link_has_pending(const struct link *l)
+{
+	return l->ssl != NULL && SSL_has_pending(l->ssl) == 1;
 }
 
 uint64_t

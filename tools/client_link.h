@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way to the server under client.c: octets over a Unix socket or TLS, in
- * bounded time.  Errors are those of client.h.
+ * The way to the server under client.c and client_http.c: octets over a Unix
+ * socket, TCP or TLS, in bounded time.  Errors are those of client.h.
  */
 #ifndef JY_TOOLS_CLIENT_LINK_H
 #define JY_TOOLS_CLIENT_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,14 @@ enum link_way {
 enum jy_err link_open(const struct client_config *config, struct link **out,
     struct errctx *ec) JY_CHECK;
 void link_close(struct link *l);
+
+/* TCP to host:port without TLS: for loopback. */
+enum jy_err link_open_plain(const char *tcp, unsigned timeout_ms,
+    struct link **out, struct errctx *ec) JY_CHECK;
+
+/* The descriptor, to poll(2); and whether octets are there beyond it. */
+int link_fd(const struct link *l);
+bool link_has_pending(const struct link *l);
 
 /* When a time-out that starts now is over, on the clock of sys_mono_us. */
 uint64_t link_deadline(unsigned timeout_ms);

@@ -25,6 +25,41 @@ sim_refusal(const Joinery__V1__Response *response, char *buf, size_t cap)
 	return buf;
 }
 
+enum sim_status
+sim_refused(struct sim_report *r, const Joinery__V1__Response *response)
+{
+	char text[256];
+
+	(void)sim_report_check(r, false, "answer", "%s",
+	    sim_refusal(response, text, sizeof(text)));
+	return response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR
+	    ? SIM_REFUSED
+	    : SIM_FAILED;
+}
+
+enum sim_format
+sim_format_of(const struct sim_options *o)
+{
+	if (o->quiet) {
+		return SIM_QUIET;
+	}
+	return o->json ? SIM_JSON : SIM_HUMAN;
+}
+
+static const char *
+text_of(const struct secret *s)
+{
+	return s != NULL ? (const char *)secret_bytes(s) : NULL;
+}
+
+static enum jy_err
+open_one(
+    const struct client_config *config, struct client **out, struct errctx *ec)
+{
+	return config->bi != NULL ? client_open_bi(config, out, ec)
+				  : client_open(config, out, ec);
+}
+
 enum jy_err
 sim_connect(const struct sim_options *o, struct client **ns, struct client **as,
     struct errctx *ec)
@@ -38,6 +73,11 @@ sim_connect(const struct sim_options *o, struct client **ns, struct client **as,
 		.cert = o->cert,
 		.key = o->key,
 		.timeout_ms = timeout_ms,
+		.bi = o->bi,
+		.bi_1_1 = o->bi_1_1,
+		.authorization = text_of(o->authorization),
+		.http_header = o->http_header,
+		.connections = (unsigned)sim_options_number(&o->in_flight, 1),
 	};
 	const struct client_config as_config = {
 		.tcp = o->as_tcp != NULL ? o->as_tcp : o->tcp,
@@ -45,14 +85,18 @@ sim_connect(const struct sim_options *o, struct client **ns, struct client **as,
 		.cert = o->as_cert,
 		.key = o->as_key,
 		.timeout_ms = timeout_ms,
+		.bi = o->bi,
+		.bi_1_1 = o->bi_1_1,
+		.authorization = text_of(o->as_authorization),
+		.http_header = o->as_http_header,
 	};
 	enum jy_err err;
 
 	*ns = NULL;
 	*as = NULL;
-	err = client_open(&ns_config, ns, ec);
-	if (err == JY_OK && o->as_cert != NULL) {
-		err = client_open(&as_config, as, ec);
+	err = open_one(&ns_config, ns, ec);
+	if (err == JY_OK && sim_options_as(o)) {
+		err = open_one(&as_config, as, ec);
 	}
 	return err;
 }

@@ -8,6 +8,7 @@
 #include "src/base/err.h"
 #include "tools/client.h"
 #include "tools/sim_options.h"
+#include "tools/sim_report.h"
 
 enum sim_status {
 	SIM_OK = 0,
@@ -20,10 +21,15 @@ enum sim_status {
 
 /* Each prints what went wrong on standard error. */
 enum sim_status sim_join_run(const struct sim_options *o, FILE *out);
+enum sim_status sim_rejoin_run(const struct sim_options *o, FILE *out);
 enum sim_status sim_keys_run(const struct sim_options *o, FILE *out);
+enum sim_status sim_home_run(const struct sim_options *o, FILE *out);
 enum sim_status sim_vectors_run(const struct sim_options *o, FILE *out);
 
-/* The connections a command line describes; *as is NULL without --as-cert. */
+/*
+ * The connections a command line describes; *as is NULL without credentials of
+ * an Application Server.
+ */
 enum jy_err sim_connect(const struct sim_options *o, struct client **ns,
     struct client **as, struct errctx *ec) JY_CHECK;
 
@@ -33,6 +39,12 @@ enum jy_err sim_connect(const struct sim_options *o, struct client **ns,
  */
 const char *sim_refusal(
     const Joinery__V1__Response *response, char *buf, size_t cap);
+
+/* Report an answer that is not the one expected; SIM_REFUSED for an error. */
+enum sim_status sim_refused(
+    struct sim_report *r, const Joinery__V1__Response *response);
+
+enum sim_format sim_format_of(const struct sim_options *o);
 
 /* Print "joinery-sim: text" for an error and return status. */
 enum sim_status sim_complain(

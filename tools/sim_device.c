@@ -234,6 +234,19 @@ sim_device_nonce(const struct sim_device *d, uint32_t n)
 }
 
 bool
+sim_device_rj_count(struct sim_device *d, uint8_t type, uint16_t *out)
+{
+	uint32_t *next =
+	    type == SIM_REJOIN_WITH_EUI ? &d->rj_count1 : &d->rj_count0;
+
+	if (*next > UINT16_MAX) {
+		return false;
+	}
+	*out = (uint16_t)(*next)++;
+	return true;
+}
+
+bool
 sim_device_saw(struct sim_device *d, uint32_t join_nonce)
 {
 	struct sim_nonce_set *set = &d->join_nonces;

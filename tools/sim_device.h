@@ -24,6 +24,13 @@ struct sim_nonce_set {
 	uint32_t base;
 };
 
+/* A session, and the join or rejoin that it comes from. */
+struct sim_session {
+	bool set;
+	struct sim_join join;
+	uint8_t id[SIM_SESSION_ID_LEN];
+};
+
 struct sim_device {
 	struct eui64 join_eui;
 	struct eui64 dev_eui;
@@ -35,9 +42,15 @@ struct sim_device {
 	uint32_t accepted;             /* next after the last accepted; or 0 */
 	uint32_t join_nonce;           /* the highest seen; 0: none */
 	struct sim_nonce_set join_nonces;
-	bool has_session; /* then, of the last accepted join: */
-	struct sim_join session;
-	uint8_t session_id[SIM_SESSION_ID_LEN];
+	uint32_t rj_count0;         /* the next, of the session in use */
+	uint32_t rj_count1;         /* the next, for ever */
+	struct sim_session session; /* in use; from a state file without id */
+	struct sim_session latest;  /* of this run's last accepted request */
+	bool has_last_id;           /* then: session key ID of join_nonce */
+	uint8_t last_id[SIM_SESSION_ID_LEN];
+	uint8_t last_rejoin[SIM_REQUEST_MAX]; /* the last accepted */
+	size_t last_rejoin_len;               /* 0: none */
+	bool busy; /* its turn lasts; the next has to wait */
 };
 
 struct sim_fleet {
@@ -79,6 +92,13 @@ bool sim_device_random_nonces(Joinery__V1__MacVersion version);
  * Random ones are a permutation of the 65,536 values, so none comes twice.
  */
 uint16_t sim_device_nonce(const struct sim_device *d, uint32_t n);
+
+/*
+ * Take the next RJcount of that type of rejoin; false when they are used up:
+ * they never wrap.
+ */
+bool sim_device_rj_count(
+    struct sim_device *d, uint8_t type, uint16_t *out) JY_CHECK;
 
 /* Note a JoinNonce; false when it had been seen. */
 bool sim_device_saw(struct sim_device *d, uint32_t join_nonce) JY_CHECK;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * "joinery-sim join": devices take turns, requests go out while answers come
- * in, every answer is checked.  One thread; a slot for each request under way,
- * found again by the request's id.
+ * "joinery-sim join" and "rejoin": devices take turns, requests go out while
+ * answers come in, every answer is checked.  A turn is a join, then its
+ * rejoins, or rejoins alone: as many steps, each sent when the answer to the
+ * one before is there.  One thread; a slot for each turn under way, found
+ * again by the id of its request.
  */
 #include "tools/sim.h"
 
@@ -29,7 +31,10 @@ struct run {
 	size_t slot_count;
 	struct sim_attempt *free; /* slots not in use */
 	size_t in_flight;
-	uint64_t count; /* joins to make */
+	uint8_t steps[SIM_TYPES_MAX + 1]; /* JoinReqTypes of a turn */
+	size_t step_count;
+	uint64_t requests; /* sent so far */
+	uint64_t count;    /* turns to make */
 	uint64_t sent;
 	uint64_t done;
 };
@@ -76,15 +81,66 @@ device_from_options(struct run *run, struct errctx *ec)
 	return JY_OK;
 }
 
-static bool
-opt_neg_of(const struct sim_options *o, const struct sim_device *d)
+/* What a turn consists of. */
+static void
+plan_turn(struct run *run, bool join)
 {
-	return o->opt_neg == SIM_UNSET
-	    ? d->version == JOINERY__V1__MAC_VERSION__MAC_1_1_0
-	    : o->opt_neg == SIM_YES;
+	const struct sim_types *t = &run->o->types;
+
+	if (join) {
+		run->steps[run->step_count++] = SIM_JOIN_REQ_TYPE;
+	}
+	for (size_t i = 0; i < t->count; i++) {
+		run->steps[run->step_count++] = t->items[i];
+	}
+	if (run->step_count == 0) { /* a rejoin of any type, to be repeated */
+		run->steps[run->step_count++] = SIM_REJOIN_ROAMING;
+	}
 }
 
-/* Each device must be able to make its part of the joins. */
+static bool
+is_join_alone(const struct run *run)
+{
+	return run->step_count == 1 && run->steps[0] == SIM_JOIN_REQ_TYPE;
+}
+
+/* Why a device cannot even begin, or NULL. */
+static const char *
+device_lacks(const struct run *run, const struct sim_device *d, uint64_t turns)
+{
+	bool join = run->steps[0] == SIM_JOIN_REQ_TYPE;
+	bool opt_neg = sim_attempt_opt_neg(run->o, d) || !is_join_alone(run);
+
+	/* Raw octets may come from a device that cannot rejoin. */
+	if (run->o->raw_phy.set && run->step_count == 1) {
+		opt_neg = sim_attempt_opt_neg(run->o, d);
+		join = true;
+	}
+	if (!sim_spec_roots_ok(d->roots, opt_neg)) {
+		return "a root key for this join";
+	}
+	if (run->o->repeat_last) {
+		return join
+		    ? d->accepted == 0 ? "an accepted join to repeat" : NULL
+		    : d->last_rejoin_len == 0 ? "an accepted rejoin to repeat"
+					      : NULL;
+	}
+	if (join) {
+		return d->next + turns > 65536 ? "DevNonces" : NULL;
+	}
+	if (run->steps[0] != SIM_REJOIN_WITH_EUI && !d->session.set) {
+		return "a session to rejoin from: it has to join first";
+	}
+	if (run->steps[0] == SIM_REJOIN_WITH_EUI && d->rj_count1 > UINT16_MAX) {
+		return "an RJcount1: it has used all";
+	}
+	if (run->steps[0] != SIM_REJOIN_WITH_EUI && d->rj_count0 > UINT16_MAX) {
+		return "an RJcount0: its session has used all";
+	}
+	return NULL;
+}
+
+/* Each device must be able to make its part of the turns. */
 static enum jy_err
 check_fleet(const struct run *run, struct errctx *ec)
 {
@@ -92,51 +148,47 @@ check_fleet(const struct run *run, struct errctx *ec)
 
 	for (size_t i = 0; i < f->count; i++) {
 		const struct sim_device *d = &f->devices[i];
-		uint64_t joins =
+		uint64_t turns =
 		    run->count / f->count + (i < run->count % f->count ? 1 : 0);
 		char eui[EUI64_STR_LEN];
+		const char *lack;
 
 		(void)eui64_str(&d->dev_eui, eui);
-		if (!sim_spec_roots_ok(d->roots, opt_neg_of(run->o, d))) {
-			return err_set(ec, JY_EINVAL,
-			    "device %s lacks a root key for this join", eui);
-		}
-		if (run->o->repeat_last && d->accepted == 0) {
-			return err_set(ec, JY_EINVAL,
-			    "device %s has no accepted join to repeat", eui);
-		}
-		if (!run->o->repeat_last && d->next + joins > 65536) {
-			return err_set(ec, JY_EINVAL,
-			    "device %s has only %u DevNonces left", eui,
-			    65536 - d->next);
+		lack = device_lacks(run, d, turns);
+		if (lack != NULL) {
+			return err_set(
+			    ec, JY_EINVAL, "device %s lacks %s", eui, lack);
 		}
 	}
 	return JY_OK;
 }
 
-static enum sim_format
-format_of(const struct sim_options *o)
+static void
+set_rj_counts(struct run *run)
 {
-	if (o->quiet) {
-		return SIM_QUIET;
+	const struct sim_number *n = &run->o->rj_count;
+
+	for (size_t i = 0; n->set && i < run->fleet.count; i++) {
+		run->fleet.devices[i].rj_count0 = (uint32_t)n->value;
+		run->fleet.devices[i].rj_count1 = (uint32_t)n->value;
 	}
-	return o->json ? SIM_JSON : SIM_HUMAN;
 }
 
 static enum jy_err
-run_init(
-    struct run *run, const struct sim_options *o, FILE *out, struct errctx *ec)
+run_init(struct run *run, const struct sim_options *o, bool join, FILE *out,
+    struct errctx *ec)
 {
 	enum jy_err err;
 
 	memset(run, 0, sizeof(*run));
 	run->o = o;
+	plan_turn(run, join);
 	run->slot_count = (size_t)sim_options_number(&o->in_flight, 1);
 	run->slots = sys_xcalloc(run->slot_count, sizeof(*run->slots));
 	for (size_t i = 0; i < run->slot_count; i++) {
 		slot_release(run, &run->slots[i]);
 	}
-	sim_report_init(&run->report, out, format_of(o));
+	sim_report_init(&run->report, out, sim_format_of(o));
 	err = sim_crypto_new(&run->crypto, ec);
 	if (err == JY_OK) {
 		err = o->devices != NULL
@@ -150,9 +202,10 @@ run_init(
 	if (err != JY_OK) {
 		return err;
 	}
+	set_rj_counts(run);
 	run->count = sim_options_number(&o->count, 1);
 	run->report.brief = run->count > 1;
-	sim_stats_init(&run->stats, run->count);
+	sim_stats_init(&run->stats, run->count * run->step_count);
 	run->verifier = (struct sim_verifier){
 		.crypto = run->crypto,
 		.ns_keks = &o->ns_keks,
@@ -160,6 +213,7 @@ run_init(
 		.app_s_key = o->app_s_key != SIM_UNSET ? o->app_s_key
 		    : o->as_keks.count > 0             ? SIM_YES
 						       : SIM_UNSET,
+		.no_switch = o->no_switch,
 		.show_keys = o->show_keys,
 		.report = &run->report,
 	};
@@ -179,85 +233,26 @@ run_fini(struct run *run)
 
 /* ---- sending ---- */
 
-/* What the Network Server will ask for, and the DevNonce to use. */
-static void
-attempt_init(struct run *run, struct sim_attempt *a, struct sim_device *d)
-{
-	const struct sim_options *o = run->o;
-	struct sim_accept *f = &a->join.accept;
-	uint32_t n = o->repeat_last ? d->accepted - 1 : d->next++;
-
-	memset(a, 0, sizeof(*a));
-	a->id = run->sent * run->slot_count + (size_t)(a - run->slots) + 1;
-	a->device = d;
-	a->number = n + 1;
-	a->repeat = o->repeat_last;
-	a->join_nonce_above = d->join_nonce;
-	a->join.join_eui = d->join_eui;
-	a->join.dev_eui = d->dev_eui;
-	a->join.type = SIM_JOIN_REQ_TYPE;
-	a->join.counter = sim_device_nonce(d, n);
-	f->net_id = (uint32_t)o->net_id.value;
-	f->dev_addr = (uint32_t)sim_options_number(&o->dev_addr, 0x26011BDA);
-	f->dl_settings = (uint8_t)(o->dl_settings.value |
-	    (opt_neg_of(o, d) ? SIM_OPT_NEG : 0U));
-	f->rx_delay = (uint8_t)sim_options_number(&o->rx_delay, 1);
-	f->has_cf_list = o->cf_list.set;
-	memcpy(f->cf_list, o->cf_list.b, sizeof(f->cf_list));
-}
-
-static void
-attempt_build(struct run *run, struct sim_attempt *a)
-{
-	const struct sim_octets *raw = &run->o->raw_phy;
-
-	if (!raw->set) {
-		sim_spec_request(
-		    run->crypto, a->device->roots, &a->join, a->phy);
-		a->phy_len = SIM_REQUEST_LEN;
-	} else {
-		memcpy(a->phy, raw->b, raw->len);
-		a->phy_len = raw->len;
-	}
-	if (raw->set && raw->len == SIM_REQUEST_LEN) {
-		a->join.counter = (uint16_t)(raw->b[17] | raw->b[18] << 8);
-	}
-	if (run->o->flip_mic && a->phy_len > 0) {
-		a->phy[a->phy_len - 1] ^= 1;
-	}
-}
-
+/* Make and send the request of the slot's step. */
 static enum jy_err
-attempt_send(struct run *run, struct sim_attempt *a, struct errctx *ec)
+send_step(struct run *run, struct sim_attempt *a, struct errctx *ec)
 {
-	const struct sim_accept *f = &a->join.accept;
-	Joinery__V1__JoinRequest join = JOINERY__V1__JOIN_REQUEST__INIT;
-	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	enum jy_err err;
 
-	join.has_phy_payload = true;
-	join.phy_payload.data = a->phy;
-	join.phy_payload.len = a->phy_len;
-	join.has_mac_version = true;
-	join.mac_version = a->device->version;
-	join.has_net_id = true;
-	join.net_id = f->net_id;
-	join.has_dev_addr = true;
-	join.dev_addr = f->dev_addr;
-	join.has_dl_settings = true;
-	join.dl_settings = f->dl_settings;
-	join.has_rx_delay = true;
-	join.rx_delay = f->rx_delay;
-	join.has_cf_list = f->has_cf_list;
-	join.cf_list.data = a->join.accept.cf_list;
-	join.cf_list.len = f->has_cf_list ? SIM_CF_LIST_LEN : 0;
-	request.has_id = true;
-	request.id = a->id;
-	request.call_case = JOINERY__V1__REQUEST__CALL_JOIN;
-	request.join = &join;
-	a->sent_us = sys_mono_us();
-	return client_send(run->ns, &request, ec);
+	a->id =
+	    run->requests++ * run->slot_count + (size_t)(a - run->slots) + 1;
+	a->final = a->step + 1 == run->step_count;
+	err = sim_attempt_make(a, run->steps[a->step], run->o, run->crypto, ec);
+	return err == JY_OK ? sim_attempt_send(a, run->o, run->ns, ec) : err;
 }
 
+static struct sim_device *
+next_device(const struct run *run)
+{
+	return &run->fleet.devices[run->sent % run->fleet.count];
+}
+
+/* Begin the next turn. */
 static enum jy_err
 send_next(struct run *run, struct errctx *ec)
 {
@@ -265,65 +260,34 @@ send_next(struct run *run, struct errctx *ec)
 
 	jy_assert(a != NULL); /* fewer are in flight than there are slots */
 	run->free = a->next_free;
-	attempt_init(run, a, &run->fleet.devices[run->sent % run->fleet.count]);
-	attempt_build(run, a);
+	memset(a, 0, sizeof(*a));
+	a->device = next_device(run);
+	/* Its rejoins need to know which session is in use. */
+	a->device->busy = !is_join_alone(run);
 	run->sent++;
 	run->in_flight++;
-	return attempt_send(run, a, ec);
+	return send_step(run, a, ec);
 }
 
 /* ---- answers ---- */
 
-static void
-describe(struct run *run, const struct sim_attempt *a)
-{
-	struct sim_report *r = &run->report;
-	const struct sim_accept *f = &a->join.accept;
-	char eui[EUI64_STR_LEN];
-	char hex[HEX_STR_LEN(SIM_OCTETS_MAX)];
-
-	sim_report_title(r, "join-request");
-	sim_report_fact(r, "join_eui", "%s", eui64_str(&a->join.join_eui, eui));
-	sim_report_fact(r, "dev_eui", "%s", eui64_str(&a->join.dev_eui, eui));
-	sim_report_fact(
-	    r, "mac_version", "%s", sim_version_str(a->device->version));
-	sim_report_fact(r, "dev_nonce", "%u", (unsigned)a->join.counter);
-	hex_format(a->phy, a->phy_len, hex);
-	sim_report_fact(r, "request", "%s", hex);
-	sim_report_fact(r, "asked",
-	    "NetID %06x, DevAddr %08x, DLSettings %02x, RxDelay %u, %s CFList",
-	    f->net_id, f->dev_addr, f->dl_settings, (unsigned)f->rx_delay,
-	    f->has_cf_list ? "with" : "without");
-}
-
-/* The answer to a join-request that should be refused. */
+/* The answer to a request that should be refused. */
 static enum sim_status
 handle_expected(struct run *run, const Joinery__V1__Response *response)
 {
-	const char *wanted = errcode_name(run->o->expect);
+	Joinery__V1__ErrorCode expect = client_code(run->ns, run->o->expect);
+	const char *wanted = errcode_name(expect);
 	char text[256] = "accepted";
 	bool ok = response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR;
 
 	if (ok) {
 		(void)sim_refusal(response, text, sizeof(text));
-		ok = response->error->code == run->o->expect;
+		ok = response->error->code == expect;
 	}
 	return sim_report_check(&run->report, ok, "refusal", "%s%s%s", text,
 		   ok ? "" : ", but expected is ", ok ? "" : wanted)
 	    ? SIM_OK
 	    : SIM_FAILED;
-}
-
-static enum sim_status
-handle_refusal(struct run *run, const Joinery__V1__Response *response)
-{
-	char text[256];
-	bool refused =
-	    response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR;
-
-	(void)sim_report_check(&run->report, false, "answer", "%s",
-	    sim_refusal(response, text, sizeof(text)));
-	return refused ? SIM_REFUSED : SIM_FAILED;
 }
 
 /* Octets as they came; the first of too many. */
@@ -350,47 +314,6 @@ handle_join(struct run *run, struct sim_attempt *a,
 
 /* ---- keys by session key ID ---- */
 
-/* Ask for the keys of a device's session, as NS and, if we can, as AS. */
-static enum jy_err
-fetch(struct run *run, struct sim_device *d, enum sim_status *status,
-    struct errctx *ec)
-{
-	Joinery__V1__Response *response;
-	enum jy_err err;
-
-	err = sim_fetch_network_keys(
-	    run->ns, d->session_id, &d->dev_eui, &response, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	sim_report_title(&run->report, "network keys by session key ID");
-	if (response->result_case !=
-	    JOINERY__V1__RESPONSE__RESULT_NETWORK_KEYS) {
-		*status = handle_refusal(run, response);
-	} else if (!sim_verify_network_keys(
-		       &run->verifier, d, response->network_keys)) {
-		*status = SIM_FAILED;
-	}
-	client_free(response);
-	if (run->as == NULL) {
-		return JY_OK;
-	}
-	err = sim_fetch_app_s_key(
-	    run->as, d->session_id, &d->dev_eui, &response, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	sim_report_title(&run->report, "AppSKey by session key ID");
-	if (response->result_case != JOINERY__V1__RESPONSE__RESULT_APP_S_KEY) {
-		*status = handle_refusal(run, response);
-	} else if (!sim_verify_app_s_key(
-		       &run->verifier, d, response->app_s_key)) {
-		*status = SIM_FAILED;
-	}
-	client_free(response);
-	return JY_OK;
-}
-
 /*
  * After a run of many joins, fetch the keys of each device's last session;
  * a single join did so in its own block.
@@ -398,19 +321,24 @@ fetch(struct run *run, struct sim_device *d, enum sim_status *status,
 static enum jy_err
 fetch_all(struct run *run, struct errctx *ec)
 {
+	/* Nothing that could be asked for. */
+	if (run->o->bi != NULL && run->as == NULL) {
+		return JY_OK;
+	}
 	for (size_t i = 0; i < run->fleet.count; i++) {
 		struct sim_device *d = &run->fleet.devices[i];
 		enum sim_status status = SIM_OK;
 		char eui[EUI64_STR_LEN];
 		enum jy_err err;
 
-		if (run->o->no_fetch || run->count == 1 || !d->has_session) {
+		if (run->o->no_fetch || run->count == 1 || !d->latest.set) {
 			continue;
 		}
 		sim_report_begin(&run->report);
 		sim_report_fact(
 		    &run->report, "dev_eui", "%s", eui64_str(&d->dev_eui, eui));
-		err = fetch(run, d, &status, ec);
+		err = sim_fetch_session(
+		    run->o, run->ns, run->as, &run->verifier, d, &status, ec);
 		if (err != JY_OK) {
 			return err;
 		}
@@ -428,40 +356,55 @@ static enum sim_status
 handle_answer(struct run *run, struct sim_attempt *a,
     const Joinery__V1__Response *response)
 {
-	if (run->o->expect != 0) {
+	if (run->o->expect != 0 && a->final) {
 		return handle_expected(run, response);
 	}
 	if (response->result_case != JOINERY__V1__RESPONSE__RESULT_JOIN) {
-		return handle_refusal(run, response);
+		return sim_refused(&run->report, response);
 	}
 	return handle_join(run, a, response->join);
 }
 
-/* The verdict on an attempt, and its slot free again. */
+/* The verdict on a request. */
 static void
-attempt_end(struct run *run, struct sim_attempt *a, enum sim_status status)
+attempt_end(
+    struct run *run, const struct sim_attempt *a, enum sim_status status)
 {
-	static const char *const verdicts[] = {
-		[SIM_OK] = "joined",
-		[SIM_FAILED] = "not joined: ",
-		[SIM_REFUSED] = "refused: ",
+	static const char *const verdicts[][2] = {
+		[SIM_OK] = { "joined", "rejoined" },
+		[SIM_FAILED] = { "not joined: ", "not rejoined: " },
+		[SIM_REFUSED] = { "refused: ", "refused: " },
 	};
-	const char *verdict = status == SIM_OK && run->o->expect != 0
+	const char *verdict = status == SIM_OK && !a->accepted
 	    ? "refused as expected"
-	    : verdicts[status];
+	    : verdicts[status][sim_attempt_is_rejoin(a)];
 	char eui[EUI64_STR_LEN];
 
 	sim_stats_count(&run->stats, status);
 	(void)eui64_str(&a->join.dev_eui, eui);
 	if (run->count > 1) {
-		sim_report_end(&run->report, "device %s, DevNonce %u: %s%s",
-		    eui, (unsigned)a->join.counter, verdict, run->report.why);
+		sim_report_end(&run->report, "device %s, %s %u: %s%s", eui,
+		    sim_attempt_counter(a), (unsigned)a->join.counter, verdict,
+		    run->report.why);
 	} else {
 		sim_report_end(&run->report, "%s%s", verdict, run->report.why);
 	}
+}
+
+/* The next step of a turn, or its end: a step that failed ends it. */
+static enum jy_err
+turn_go_on(struct run *run, struct sim_attempt *a, enum sim_status status,
+    struct errctx *ec)
+{
+	if (status == SIM_OK && !a->final) {
+		a->step++;
+		return send_step(run, a, ec);
+	}
+	a->device->busy = false;
 	slot_release(run, a);
 	run->in_flight--;
 	run->done++;
+	return JY_OK;
 }
 
 static struct sim_attempt *
@@ -492,15 +435,15 @@ receive_next(struct run *run, struct errctx *ec)
 	}
 	sim_stats_latency(&run->stats, sys_mono_us() - a->sent_us);
 	sim_report_begin(&run->report);
-	describe(run, a);
+	sim_attempt_describe(a, &run->report);
 	status = handle_answer(run, a, response);
 	client_free(response);
-	if (status == SIM_OK && run->count == 1 && a->device->has_session &&
-	    !run->o->no_fetch) {
-		err = fetch(run, a->device, &status, ec);
+	if (a->accepted && run->count == 1 && !run->o->no_fetch) {
+		err = sim_fetch_session(run->o, run->ns, run->as,
+		    &run->verifier, a->device, &status, ec);
 	}
 	attempt_end(run, a, status);
-	return err;
+	return err == JY_OK ? turn_go_on(run, a, status, ec) : err;
 }
 
 /* When the next request may leave. */
@@ -532,8 +475,8 @@ run_joins(struct run *run, struct errctx *ec)
 
 	sim_stats_start(&run->stats);
 	while (err == JY_OK && run->done < run->count) {
-		bool room =
-		    run->sent < run->count && run->in_flight < run->slot_count;
+		bool room = run->sent < run->count &&
+		    run->in_flight < run->slot_count && !next_device(run)->busy;
 
 		if (room && due_us(run) <= sys_mono_us()) {
 			err = send_next(run, ec);
@@ -547,8 +490,8 @@ run_joins(struct run *run, struct errctx *ec)
 	return err;
 }
 
-enum sim_status
-sim_join_run(const struct sim_options *o, FILE *out)
+static enum sim_status
+run_all(const struct sim_options *o, bool join, FILE *out)
 {
 	struct errctx ec = ERRCTX_INIT;
 	struct errctx state_ec = ERRCTX_INIT;
@@ -556,7 +499,7 @@ sim_join_run(const struct sim_options *o, FILE *out)
 	struct run run;
 	enum jy_err err;
 
-	err = run_init(&run, o, out, &ec);
+	err = run_init(&run, o, join, out, &ec);
 	if (err != JY_OK) {
 		status = sim_complain(SIM_USAGE, err, &ec);
 		goto out;
@@ -583,4 +526,16 @@ sim_join_run(const struct sim_options *o, FILE *out)
 out:
 	run_fini(&run);
 	return status;
+}
+
+enum sim_status
+sim_join_run(const struct sim_options *o, FILE *out)
+{
+	return run_all(o, true, out);
+}
+
+enum sim_status
+sim_rejoin_run(const struct sim_options *o, FILE *out)
+{
+	return run_all(o, false, out);
 }

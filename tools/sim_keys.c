@@ -53,18 +53,6 @@ show_key(struct keys_run *run, const char *name, const struct sim_keks *keks,
 }
 
 static enum sim_status
-show_refusal(struct keys_run *run, const Joinery__V1__Response *response)
-{
-	char text[256];
-
-	(void)sim_report_check(&run->report, false, "answer", "%s",
-	    sim_refusal(response, text, sizeof(text)));
-	return response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR
-	    ? SIM_REFUSED
-	    : SIM_FAILED;
-}
-
-static enum sim_status
 show_network_keys(
     struct keys_run *run, const Joinery__V1__NetworkKeysAnswer *answer)
 {
@@ -104,7 +92,7 @@ ask_network_keys(
 	status =
 	    response->result_case == JOINERY__V1__RESPONSE__RESULT_NETWORK_KEYS
 	    ? show_network_keys(run, response->network_keys)
-	    : show_refusal(run, response);
+	    : sim_refused(&run->report, response);
 	client_free(response);
 	return status;
 }
@@ -118,14 +106,15 @@ ask_app_s_key(
 	enum sim_status status = SIM_FAILED;
 	enum jy_err err;
 
-	err = sim_fetch_app_s_key(
-	    run->as, run->o->session.b, dev_eui, &response, ec);
+	err = sim_fetch_app_s_key(run->as, run->o->session.b, dev_eui,
+	    run->o->join_eui.set ? &run->o->join_eui.eui : NULL, run->o->as_id,
+	    &response, ec);
 	if (err != JY_OK) {
 		return sim_complain(SIM_CONNECTION, err, ec);
 	}
 	sim_report_title(&run->report, "as Application Server");
 	if (response->result_case != JOINERY__V1__RESPONSE__RESULT_APP_S_KEY) {
-		status = show_refusal(run, response);
+		status = sim_refused(&run->report, response);
 	} else if (response->app_s_key->app_s_key == NULL) {
 		(void)sim_report_check(&run->report, false, name, "missing");
 	} else {
@@ -145,7 +134,8 @@ ask_both(struct keys_run *run, struct errctx *ec)
 	enum sim_status as;
 
 	sim_report_begin(&run->report);
-	ns = ask_network_keys(run, dev_eui, ec);
+	/* Backend Interfaces has no message for network keys. */
+	ns = run->o->bi == NULL ? ask_network_keys(run, dev_eui, ec) : SIM_OK;
 	as = run->as != NULL && ns != SIM_CONNECTION
 	    ? ask_app_s_key(run, dev_eui, ec)
 	    : SIM_OK;
@@ -160,10 +150,9 @@ sim_keys_run(const struct sim_options *o, FILE *out)
 	struct errctx ec = ERRCTX_INIT;
 	struct keys_run run = { .o = o };
 	enum sim_status status;
-	enum sim_format format = o->json ? SIM_JSON : SIM_HUMAN;
 	enum jy_err err;
 
-	sim_report_init(&run.report, out, o->quiet ? SIM_QUIET : format);
+	sim_report_init(&run.report, out, sim_format_of(o));
 	err = sim_crypto_new(&run.crypto, &ec);
 	if (err != JY_OK) {
 		return sim_complain(SIM_INTERNAL, err, &ec);

@@ -14,8 +14,12 @@ static const struct command {
 } commands[] = {
 	{ "join", SIM_COMMAND_JOIN, sim_join_run,
 	    "join as a device, and check every answer" },
+	{ "rejoin", SIM_COMMAND_REJOIN, sim_rejoin_run,
+	    "rejoin from the session that the state file knows" },
 	{ "keys", SIM_COMMAND_KEYS, sim_keys_run,
 	    "fetch a session's keys by its ID" },
+	{ "home", SIM_COMMAND_HOME, sim_home_run,
+	    "ask for the home network of a device" },
 	{ "vectors", SIM_COMMAND_VECTORS, sim_vectors_run,
 	    "print joins computed in software, as JSON lines" },
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "tools/seal.h"
+#include "tools/sim_auth.h"
 #include "tools/sim_device.h"
 
 struct option_def;
@@ -162,6 +163,75 @@ read_choice(
 	return JY_OK;
 }
 
+/* "0,1,2": digits with commas between them. */
+static enum jy_err
+read_types(
+    void *field, const struct option_def *def, char *arg, struct errctx *ec)
+{
+	struct sim_types *out = field;
+	size_t len = strlen(arg);
+
+	out->count = 0;
+	for (size_t i = 0; i < len; i++) {
+		bool digit = i % 2 == 0;
+
+		if ((digit ? arg[i] < '0' || arg[i] > '2' : arg[i] != ',') ||
+		    out->count == SIM_TYPES_MAX) {
+			out->count = 0;
+			break;
+		}
+		if (digit) {
+			out->items[out->count++] = (uint8_t)(arg[i] - '0');
+		}
+	}
+	return out->count > 0 && len % 2 == 1
+	    ? JY_OK
+	    : refuse(
+		  def, "0, 1, 2 or several of them, as in 0,1 are wanted", ec);
+}
+
+static enum jy_err
+read_bi_version(
+    void *field, const struct option_def *def, char *arg, struct errctx *ec)
+{
+	bool *out = field;
+
+	*out = strcmp(arg, "1.1") == 0;
+	return *out || strcmp(arg, "1.0") == 0
+	    ? JY_OK
+	    : refuse(def, "1.0 or 1.1 is wanted", ec);
+}
+
+static enum jy_err
+read_bearer(
+    void *field, const struct option_def *def, char *arg, struct errctx *ec)
+{
+	struct secret **out = field;
+
+	if (arg[0] != '@') {
+		return refuse(def, "a token is read from @FILE", ec);
+	}
+	secret_free(*out);
+	*out = NULL;
+	return sim_auth_bearer(arg + 1, out, ec);
+}
+
+static enum jy_err
+read_basic(
+    void *field, const struct option_def *def, char *arg, struct errctx *ec)
+{
+	struct secret **out = field;
+	char *colon = strchr(arg, ':');
+
+	if (colon == NULL || colon == arg || colon[1] != '@') {
+		return refuse(def, "USER:@FILE is wanted", ec);
+	}
+	*colon = '\0';
+	secret_free(*out);
+	*out = NULL;
+	return sim_auth_basic(arg, colon + 2, out, ec);
+}
+
 static enum jy_err
 read_v10_root(
     void *field, const struct option_def *def, char *arg, struct errctx *ec)
@@ -249,8 +319,11 @@ read_kek(
 }
 
 #define J SIM_COMMAND_JOIN
+#define R SIM_COMMAND_REJOIN
 #define K SIM_COMMAND_KEYS
 #define V SIM_COMMAND_VECTORS
+#define H SIM_COMMAND_HOME
+#define A (J | R | K | H)
 #define OPT(name, arg, read, field, max, commands, help) \
 	{ name, arg, read, offsetof(struct sim_options, field), max, commands, \
 		help },
@@ -261,8 +334,11 @@ static const struct option_def option_defs[] = {
 
 #undef OPT
 #undef J
+#undef R
 #undef K
 #undef V
+#undef H
+#undef A
 
 uint64_t
 sim_options_number(const struct sim_number *n, uint64_t def)
@@ -272,11 +348,47 @@ sim_options_number(const struct sim_number *n, uint64_t def)
 
 /* ---- what fits together ---- */
 
+bool
+sim_options_as(const struct sim_options *o)
+{
+	return o->as_cert != NULL || o->as_authorization != NULL ||
+	    o->as_http_header != NULL;
+}
+
+/* What only goes with Backend Interfaces. */
+static enum jy_err
+check_bi(const struct sim_options *o, struct errctx *ec)
+{
+	if (o->bi == NULL) {
+		return o->authorization == NULL &&
+			o->as_authorization == NULL && o->http_header == NULL &&
+			o->as_http_header == NULL && !o->bi_1_1
+		    ? JY_OK
+		    : err_set(ec, JY_EINVAL,
+			  "HTTP credentials and --bi-version want --bi");
+	}
+	if (strncmp(o->bi, "https:", 6) == 0 && o->ca == NULL) {
+		return err_set(ec, JY_EINVAL, "--bi with https wants --ca");
+	}
+	if ((o->cert != NULL) != (o->key != NULL)) {
+		return err_set(
+		    ec, JY_EINVAL, "--cert and --key belong together");
+	}
+	if (sim_options_as(o) && o->as_id == NULL) {
+		return err_set(ec, JY_EINVAL,
+		    "an Application Server over --bi wants --as-id");
+	}
+	if (o->as_tcp != NULL) {
+		return err_set(ec, JY_EINVAL, "--as-tcp does not go with --bi");
+	}
+	return JY_OK;
+}
+
 static enum jy_err
 check_connection(const struct sim_options *o, struct errctx *ec)
 {
-	if ((o->socket != NULL) == (o->tcp != NULL)) {
-		return err_set(ec, JY_EINVAL, "give --socket or --tcp");
+	if ((o->socket != NULL) + (o->tcp != NULL) + (o->bi != NULL) != 1) {
+		return err_set(ec, JY_EINVAL, "give --socket, --tcp or --bi");
 	}
 	if (o->tcp != NULL &&
 	    (o->ca == NULL || o->cert == NULL || o->key == NULL)) {
@@ -287,12 +399,36 @@ check_connection(const struct sim_options *o, struct errctx *ec)
 		return err_set(
 		    ec, JY_EINVAL, "--as-cert and --as-key belong together");
 	}
-	if (o->as_cert != NULL &&
+	if (o->as_cert != NULL && o->bi == NULL &&
 	    (o->ca == NULL || (o->as_tcp == NULL && o->tcp == NULL))) {
 		return err_set(ec, JY_EINVAL,
 		    "--as-cert wants --ca, and --tcp or --as-tcp");
 	}
+	return check_bi(o, ec);
+}
+
+static enum jy_err
+check_keys(const struct sim_options *o, struct errctx *ec)
+{
+	if (!o->session.set) {
+		return err_set(ec, JY_EINVAL, "--session is wanted");
+	}
+	if (o->bi != NULL &&
+	    (!o->join_eui.set || !o->dev_eui.set || !sim_options_as(o))) {
+		return err_set(ec, JY_EINVAL,
+		    "over --bi only an Application Server fetches keys: "
+		    "--join-eui, --dev-eui and its credentials are wanted");
+	}
 	return JY_OK;
+}
+
+static enum jy_err
+check_home(const struct sim_options *o, struct errctx *ec)
+{
+	return o->join_eui.set && o->dev_eui.set && o->net_id.set
+	    ? JY_OK
+	    : err_set(ec, JY_EINVAL,
+		  "--net-id, --join-eui and --dev-eui are wanted");
 }
 
 static enum jy_err
@@ -359,11 +495,24 @@ check_all(
 		return JY_OK;
 	}
 	err = check_connection(o, ec);
-	if (err == JY_OK && command == SIM_COMMAND_JOIN) {
+	if (err == JY_OK &&
+	    (command == SIM_COMMAND_JOIN || command == SIM_COMMAND_REJOIN)) {
 		err = check_join(o, ec);
 	}
-	if (err == JY_OK && command == SIM_COMMAND_KEYS && !o->session.set) {
-		err = err_set(ec, JY_EINVAL, "--session is wanted");
+	if (err == JY_OK && command == SIM_COMMAND_REJOIN &&
+	    (o->types.count == 0) != o->repeat_last) {
+		err = err_set(ec, JY_EINVAL, "give --type or --repeat-last");
+	}
+	if (err == JY_OK && command == SIM_COMMAND_JOIN && o->repeat_last &&
+	    o->types.count > 0) {
+		err = err_set(ec, JY_EINVAL,
+		    "--repeat-last and --then-rejoin exclude each other");
+	}
+	if (err == JY_OK && command == SIM_COMMAND_KEYS) {
+		err = check_keys(o, ec);
+	}
+	if (err == JY_OK && command == SIM_COMMAND_HOME) {
+		err = check_home(o, ec);
 	}
 	return err;
 }
@@ -421,6 +570,8 @@ keks_fini(struct sim_keks *keks)
 void
 sim_options_fini(struct sim_options *o)
 {
+	secret_free(o->authorization);
+	secret_free(o->as_authorization);
 	secret_free(o->nwk_key);
 	secret_free(o->app_key);
 	keks_fini(&o->ns_keks);

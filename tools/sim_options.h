@@ -17,7 +17,9 @@
 enum sim_command {
 	SIM_COMMAND_JOIN = 1,
 	SIM_COMMAND_KEYS = 2,
-	SIM_COMMAND_VECTORS = 4
+	SIM_COMMAND_VECTORS = 4,
+	SIM_COMMAND_REJOIN = 8,
+	SIM_COMMAND_HOME = 16
 };
 
 struct sim_number {
@@ -56,10 +58,22 @@ struct sim_keks {
 	size_t count;
 };
 
+#define SIM_TYPES_MAX 16
+
+/* Types of rejoin-request, in the order in which they are sent. */
+struct sim_types {
+	uint8_t items[SIM_TYPES_MAX];
+	size_t count;
+};
+
 /* What the command line said; texts point into argv. */
 struct sim_options {
 	const char *socket, *tcp, *ca, *cert, *key;
 	const char *as_tcp, *as_cert, *as_key;
+	const char *bi, *http_header, *as_http_header, *as_id;
+	bool bi_1_1;
+	struct secret *authorization, *as_authorization; /* texts, with NUL */
+	struct sim_opt_eui ns_id;
 	struct sim_number timeout_ms;
 
 	struct sim_opt_eui join_eui, dev_eui;
@@ -68,6 +82,9 @@ struct sim_options {
 	bool v10_is_app;
 	struct sim_number dev_nonce;
 	const char *state, *devices;
+	struct sim_types types;
+	struct sim_number rj_count;
+	bool no_switch;
 
 	struct sim_number net_id, dev_addr, dl_settings, rx_delay;
 	enum sim_choice opt_neg;
@@ -96,6 +113,9 @@ struct sim_options {
 enum jy_err sim_options_read(enum sim_command command, int argc, char **argv,
     struct sim_options *out, struct errctx *ec) JY_CHECK;
 void sim_options_fini(struct sim_options *o);
+
+/* Whether there is an Application Server that can ask. */
+bool sim_options_as(const struct sim_options *o);
 
 /* The value, or def when the option was not given. */
 uint64_t sim_options_number(const struct sim_number *n, uint64_t def);

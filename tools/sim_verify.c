@@ -258,10 +258,51 @@ check_session_id(const struct sim_verifier *v, const ProtobufCBinaryData *id,
 	return wanted == NULL ||
 	    sim_report_check(v->report,
 		memcmp(id->data, wanted, SIM_SESSION_ID_LEN) == 0,
-		"SessionKeyID", "the one asked for");
+		"SessionKeyID", "the one that belongs here");
 }
 
 /* ---- the answers ---- */
+
+/* The device has heard the accept: it goes on with the new session. */
+static void
+switch_session(struct sim_device *d, const struct sim_session *heard)
+{
+	uint32_t join_nonce = heard->join.accept.join_nonce;
+
+	if (d->session.set && d->session.join.accept.join_nonce == join_nonce) {
+		return; /* heard before */
+	}
+	d->session = *heard;
+	d->rj_count0 = 0;
+}
+
+/* An answer held every check: a session comes from it. */
+static void
+take_session(const struct sim_verifier *v, struct sim_attempt *a,
+    const uint8_t id[SIM_SESSION_ID_LEN])
+{
+	struct sim_device *d = a->device;
+	struct sim_session s = { .set = true, .join = a->join };
+
+	memcpy(s.id, id, sizeof(s.id));
+	a->accepted = true;
+	if (s.join.accept.join_nonce == d->join_nonce) {
+		d->has_last_id = true;
+		memcpy(d->last_id, id, sizeof(d->last_id));
+	}
+	if (sim_attempt_is_rejoin(a)) {
+		memcpy(d->last_rejoin, a->phy, SIM_REQUEST_MAX);
+		d->last_rejoin_len = a->phy_len;
+	} else if (d->latest.set && a->number < d->accepted) {
+		return; /* of answers that overtook each other */
+	} else {
+		d->accepted = a->number;
+	}
+	d->latest = s;
+	if (!sim_attempt_is_rejoin(a) || !v->no_switch) {
+		switch_session(d, &s);
+	}
+}
 
 bool
 sim_verify_join(const struct sim_verifier *v, struct sim_attempt *a,
@@ -273,27 +314,20 @@ sim_verify_join(const struct sim_verifier *v, struct sim_attempt *a,
 		[SIM_S_NWK_S_INT_KEY] = answer->s_nwk_s_int_key,
 		[SIM_NWK_S_ENC_KEY] = answer->nwk_s_enc_key,
 	};
-	struct sim_device *d = a->device;
+	const struct sim_device *d = a->device;
 	bool ok;
 
 	if (!check_accept(v, a, &answer->phy_payload)) {
 		return false;
 	}
-	ok = check_session_id(v, &answer->session_key_id, NULL);
+	ok = check_session_id(v, &answer->session_key_id,
+	    a->repeat && d->has_last_id ? d->last_id : NULL);
 	ok &= check_network_keys(v, d->roots, &a->join, keys);
 	ok &= check_join_app_s_key(v, d->roots, &a->join, answer->app_s_key);
-	if (!ok) {
-		return false;
+	if (ok) {
+		take_session(v, a, answer->session_key_id.data);
 	}
-	/* Of answers that overtook each other, the newest session stays. */
-	if (!d->has_session || a->number >= d->accepted) {
-		d->has_session = true;
-		d->accepted = a->number;
-		d->session = a->join;
-		memcpy(d->session_id, answer->session_key_id.data,
-		    sizeof(d->session_id));
-	}
-	return true;
+	return ok;
 }
 
 bool
@@ -306,22 +340,22 @@ sim_verify_network_keys(const struct sim_verifier *v,
 		[SIM_S_NWK_S_INT_KEY] = answer->s_nwk_s_int_key,
 		[SIM_NWK_S_ENC_KEY] = answer->nwk_s_enc_key,
 	};
-	bool ok = check_session_id(v, &answer->session_key_id, d->session_id);
+	bool ok = check_session_id(v, &answer->session_key_id, d->latest.id);
 
-	return check_network_keys(v, d->roots, &d->session, keys) && ok;
+	return check_network_keys(v, d->roots, &d->latest.join, keys) && ok;
 }
 
 bool
 sim_verify_app_s_key(const struct sim_verifier *v, const struct sim_device *d,
     const Joinery__V1__AppSKeyAnswer *answer)
 {
-	bool ok = check_session_id(v, &answer->session_key_id, d->session_id);
+	bool ok = check_session_id(v, &answer->session_key_id, d->latest.id);
 
 	if (answer->app_s_key == NULL) {
 		return sim_report_check(v->report, false,
 		    sim_spec_key_name(SIM_APP_S_KEY), "missing");
 	}
-	return check_key(v, d->roots, &d->session, SIM_APP_S_KEY,
+	return check_key(v, d->roots, &d->latest.join, SIM_APP_S_KEY,
 		   answer->app_s_key) &&
 	    ok;
 }

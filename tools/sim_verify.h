@@ -8,6 +8,7 @@
 #define JY_TOOLS_SIM_VERIFY_H
 
 #include "proto/joinery.pb-c.h"
+#include "tools/sim_attempt.h"
 #include "tools/sim_device.h"
 #include "tools/sim_options.h"
 #include "tools/sim_report.h"
@@ -17,32 +18,19 @@ struct sim_verifier {
 	const struct sim_keks *ns_keks; /* for network keys */
 	const struct sim_keks *as_keks; /* for the AppSKey */
 	enum sim_choice app_s_key;      /* in the join answer; unset: may be */
+	bool no_switch; /* the device hears no accept of a rejoin */
 	bool show_keys;
 	struct sim_report *report;
 };
 
-/* A join-request that waits for its answer. */
-struct sim_attempt {
-	uint64_t id; /* of the request; 0: slot is free, and then: */
-	struct sim_attempt *next_free;
-	struct sim_device *device;
-	struct sim_join join;      /* its join_nonce is not known yet */
-	uint32_t join_nonce_above; /* the answer's must be */
-	bool repeat;               /* sent again: same answer, same nonce */
-	uint32_t number;           /* its place among the device's joins */
-	uint8_t phy[SIM_OCTETS_MAX];
-	size_t phy_len;
-	uint64_t sent_us;
-};
-
 /*
- * Check a join answer.  True when every check held; then the device has the
- * new session and its JoinNonce.
+ * Check the answer to a join or rejoin.  True when every check held; then the
+ * device has the new session and its JoinNonce.
  */
 bool sim_verify_join(const struct sim_verifier *v, struct sim_attempt *a,
     const Joinery__V1__JoinAnswer *answer);
 
-/* Check the keys fetched by session key ID for the device's session. */
+/* Check the keys fetched by session key ID for the device's latest session. */
 bool sim_verify_network_keys(const struct sim_verifier *v,
     const struct sim_device *d, const Joinery__V1__NetworkKeysAnswer *answer);
 bool sim_verify_app_s_key(const struct sim_verifier *v,

@@ -10,18 +10,13 @@
 #include "src/front/conn.h"
 
 #include <sys/queue.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "proto/frame.h"
 #include "src/base/log.h"
@@ -31,6 +26,8 @@
 #include "src/front/parting.h"
 #include "src/front/server.h"
 #include "src/front/tls.h"
+#include "src/front/trace.h"
+#include "src/front/waiter.h"
 
 #define CONN_MAGIC 0x636f6e6eU
 
@@ -38,10 +35,14 @@
 #define OUTPUT_PAUSE 262144U
 #define OUTPUT_CUT 8388608U
 
+/* Below that, so that events alone do not keep it from asking. */
+#define OUTPUT_LAGS (OUTPUT_PAUSE / 2U)
+
 /* One frame always fits. */
 #define INPUT_HIGH (2U * (FRAME_HEAD_LEN + FRAME_MAX))
 
 struct conn {
+	struct waiter waiter;
 	unsigned magic;
 	TAILQ_ENTRY(conn) link;
 	struct server *server;
@@ -49,6 +50,7 @@ struct conn {
 	bool is_tls;
 	bool peer_done; /* the peer sends no more */
 	bool ending;
+	bool kept; /* may be idle */
 	bool paused;
 	unsigned refs; /* one of its own while open, one per request */
 	unsigned in_flight;
@@ -81,24 +83,6 @@ conns_count(const struct conns *conns)
 	return conns->count;
 }
 
-const char *
-conn_name(const struct conn *c)
-{
-	return c->name;
-}
-
-const Joinery__Corridor__Credential *
-conn_credential(const struct conn *c)
-{
-	return &c->credential;
-}
-
-bool
-conn_gone(const struct conn *c)
-{
-	return c->bev == NULL;
-}
-
 /* ---- the end of a connection ---- */
 
 static void
@@ -115,6 +99,7 @@ static void
 conn_forget(struct conn *c)
 {
 	c->bev = NULL;
+	trace_end(c->server->traces, c);
 	TAILQ_REMOVE(&c->server->conns->list, c, link);
 	c->server->conns->count--;
 	conn_unref(c);
@@ -170,6 +155,7 @@ conn_finish(struct conn *c)
 		return;
 	}
 	c->ending = true;
+	trace_end(c->server->traces, c);
 	c->slow_since_us = 0;
 	(void)bufferevent_disable(c->bev, EV_READ);
 	conn_part_if_served(c);
@@ -231,7 +217,7 @@ conn_refuse_frame(
 {
 	bool zero = (head[0] | head[1] | head[2] | head[3]) == 0;
 
-	dispatch_bad_frame(c->server, c, why, !zero);
+	dispatch_bad_frame(c->server, &c->waiter, why, !zero);
 	if (c->bev != NULL) {
 		conn_finish(c);
 	}
@@ -270,7 +256,8 @@ conn_take_frame(struct conn *c, uint64_t now_us)
 	}
 	c->slow_since_us = 0;
 	c->active_us = now_us;
-	dispatch_request(c->server, c, frame + FRAME_HEAD_LEN, len, now_us);
+	dispatch_request(
+	    c->server, &c->waiter, frame + FRAME_HEAD_LEN, len, now_us);
 	if (c->bev == NULL) {
 		return false;
 	}
@@ -315,14 +302,47 @@ conn_advance(struct conn *c)
 	conn_unref(c);
 }
 
-/* ---- answers out ---- */
+/* ---- as a waiter ---- */
 
-void
-conn_send(struct conn *c, const void *message, size_t len)
+/* A waiter is the first member of its conn. */
+static struct conn *
+conn_cast(const struct waiter *waiter)
 {
+	struct conn *c = (struct conn *)(uintptr_t)waiter;
+
+	jy_assert(c->magic == CONN_MAGIC);
+	return c;
+}
+
+static const char *
+conn_name(const struct waiter *waiter)
+{
+	return conn_cast(waiter)->name;
+}
+
+static const Joinery__Corridor__Credential *
+conn_credential(const struct waiter *waiter)
+{
+	return &conn_cast(waiter)->credential;
+}
+
+static bool
+conn_gone(const struct waiter *waiter)
+{
+	return conn_cast(waiter)->bev == NULL;
+}
+
+/* Send it as a frame; answers go nowhere else. */
+static void
+conn_answer(struct waiter *waiter, const uint8_t *response, size_t len,
+    const char *request_id, const Joinery__Corridor__AnswerTo *to)
+{
+	struct conn *c = conn_cast(waiter);
 	uint8_t head[FRAME_HEAD_LEN];
 	struct evbuffer *out;
 
+	(void)request_id;
+	(void)to;
 	jy_assert(len > 0 && len <= FRAME_MAX);
 	if (c->bev == NULL) {
 		return;
@@ -330,24 +350,28 @@ conn_send(struct conn *c, const void *message, size_t len)
 	out = bufferevent_get_output(c->bev);
 	frame_head_put(head, len);
 	if (evbuffer_add(out, head, sizeof(head)) != 0 ||
-	    evbuffer_add(out, message, len) != 0) {
+	    evbuffer_add(out, response, len) != 0) {
 		conn_cut(c, "out of memory");
 	} else if (evbuffer_get_length(out) > OUTPUT_CUT) {
 		conn_cut(c, "the peer does not read its answers");
 	}
 }
 
-void
-conn_hold(struct conn *c)
+static void
+conn_hold(struct waiter *waiter)
 {
+	struct conn *c = conn_cast(waiter);
+
 	c->refs++;
 	c->in_flight++;
 }
 
-void
-conn_done(struct conn *c)
+static void
+conn_done(struct waiter *waiter)
 {
-	jy_assert(c->magic == CONN_MAGIC && c->in_flight > 0);
+	struct conn *c = conn_cast(waiter);
+
+	jy_assert(c->in_flight > 0);
 	c->in_flight--;
 	if (c->bev != NULL && c->paused) {
 		conn_advance(c);
@@ -355,6 +379,38 @@ conn_done(struct conn *c)
 	conn_part_if_served(c);
 	/* Nor that a request in flight holds a reference. */
 	conn_unref(c); /* NOLINT(clang-analyzer-unix.Malloc) */
+}
+
+static const struct waiter_ops conn_ops = {
+	.name = conn_name,
+	.credential = conn_credential,
+	.gone = conn_gone,
+	.answer = conn_answer,
+	.hold = conn_hold,
+	.done = conn_done,
+	.backend_interfaces = false,
+};
+
+struct conn *
+conn_of(struct waiter *waiter)
+{
+	return waiter->ops == &conn_ops ? conn_cast(waiter) : NULL;
+}
+
+void
+conn_keep(struct conn *c)
+{
+	c->kept = true;
+	if (c->bev != NULL) {
+		(void)bufferevent_set_timeouts(c->bev, NULL, NULL);
+	}
+}
+
+bool
+conn_lags(const struct conn *c)
+{
+	return c->bev == NULL ||
+	    evbuffer_get_length(bufferevent_get_output(c->bev)) > OUTPUT_LAGS;
 }
 
 /* ---- what libevent calls ---- */
@@ -479,7 +535,7 @@ conn_overdue(const struct conn *c, uint64_t now_us)
 	if (c->slow_since_us != 0 && now_us - c->slow_since_us > frame_us) {
 		return "a frame or handshake took longer than frame-timeout";
 	}
-	if (c->in_flight == 0 && now_us > c->active_us + idle_us) {
+	if (c->in_flight == 0 && !c->kept && now_us > c->active_us + idle_us) {
 		return "no request within idle-timeout";
 	}
 	return NULL;
@@ -502,17 +558,18 @@ conns_sweep(struct conns *conns, uint64_t now_us)
 
 /* ---- the beginning of a connection ---- */
 
-/* Takes bev. */
-static struct conn *
-conn_new(struct server *s, struct bufferevent *bev, const char *name)
+void
+conn_begin_take(struct server *s, struct bufferevent *bev, const char *name,
+    const uint32_t *uid)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	struct timeval write_tv = { .tv_sec = s->conf->frame_timeout_s };
 
 	if (c == NULL) {
 		bufferevent_free(bev);
-		return NULL;
+		return;
 	}
+	c->waiter.ops = &conn_ops;
 	c->magic = CONN_MAGIC;
 	(void)snprintf(c->name, sizeof(c->name), "%s", name);
 	c->server = s;
@@ -520,6 +577,13 @@ conn_new(struct server *s, struct bufferevent *bev, const char *name)
 	c->refs = 1;
 	c->active_us = sys_mono_us();
 	joinery__corridor__credential__init(&c->credential);
+	if (uid != NULL) {
+		c->credential.has_uid = 1;
+		c->credential.uid = *uid;
+	} else {
+		c->is_tls = true;
+		c->slow_since_us = c->active_us;
+	}
 	TAILQ_INSERT_TAIL(&s->conns->list, c, link);
 	s->conns->count++;
 	s->stats.connections++;
@@ -527,73 +591,4 @@ conn_new(struct server *s, struct bufferevent *bev, const char *name)
 	bufferevent_setwatermark(bev, EV_READ, 0, INPUT_HIGH);
 	(void)bufferevent_set_timeouts(bev, NULL, &write_tv);
 	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
-	return c;
-}
-
-/* Whether there is room for one more; says so in the log if not. */
-static bool
-room_for_one(struct server *s, const char *who)
-{
-	if (s->conns->count < (size_t)s->conf->max_connections) {
-		return true;
-	}
-	s->stats.connections_refused++;
-	log_warn("conn", "refused a connection",
-	    "%s why=\"%" PRId64 " are open\" do=\"raise max-connections\"", who,
-	    s->conf->max_connections);
-	return false;
-}
-
-void
-conn_accept_unix(struct server *s, int fd)
-{
-	struct ucred cred = { .pid = 0 };
-	socklen_t len = sizeof(cred);
-	struct bufferevent *bev = NULL;
-	struct conn *c;
-	char name[32];
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
-		(void)close(fd);
-		return;
-	}
-	(void)snprintf(name, sizeof(name), "uid=%u", (unsigned)cred.uid);
-	if (room_for_one(s, name)) {
-		bev =
-		    bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	}
-	if (bev == NULL) {
-		(void)close(fd);
-		return;
-	}
-	c = conn_new(s, bev, name);
-	if (c != NULL) {
-		c->credential.has_uid = 1;
-		c->credential.uid = (uint32_t)cred.uid;
-	}
-}
-
-void
-conn_accept_tls(struct server *s, int fd, const char *from)
-{
-	struct bufferevent *bev = NULL;
-	struct conn *c;
-	char name[80];
-	int on = 1;
-
-	(void)snprintf(name, sizeof(name), "from=%s", from);
-	if (room_for_one(s, name)) {
-		bev = tls_bufferevent_take(s->tls, s->base, fd);
-	}
-	if (bev == NULL) {
-		(void)close(fd);
-		return;
-	}
-	/* Answers are small and each is waited for. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	c = conn_new(s, bev, name);
-	if (c != NULL) {
-		c->is_tls = true;
-		c->slow_since_us = c->active_us;
-	}
 }

@@ -13,11 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/corridor.pb-c.h"
-
+struct bufferevent;
 struct conn;
 struct conns;
 struct server;
+struct waiter;
 
 struct conns *conns_new(void);
 /* Close all of them at once. */
@@ -30,23 +30,21 @@ void conns_sweep(struct conns *conns, uint64_t now_us);
 /* Read no more; each closes when its answers are out. */
 void conns_finish(struct conns *conns);
 
-/* Begin to serve an accepted socket, which it takes. */
-void conn_accept_unix(struct server *s, int fd);
-void conn_accept_tls(struct server *s, int fd, const char *from);
-
-/* For log lines: "uid=1000" or "from=[::1]:4711". */
-const char *conn_name(const struct conn *c);
-const Joinery__Corridor__Credential *conn_credential(const struct conn *c);
-
 /*
- * Send a message as a frame; dropped when the peer has gone.  len is at most
- * FRAME_MAX.
+ * Begin to serve a connection, which it takes.  name is for log lines:
+ * "uid=1000" or "from=[::1]:4711"; uid is who is at the other end of a Unix
+ * socket, NULL: TLS, of which the handshake is to come.
  */
-void conn_send(struct conn *c, const void *message, size_t len);
+void conn_begin_take(struct server *s, struct bufferevent *bev,
+    const char *name, const uint32_t *uid);
 
-/* A request of this connection is under way; c lives until it is done. */
-void conn_hold(struct conn *c);
-void conn_done(struct conn *c);
-bool conn_gone(const struct conn *c);
+/* The connection that waits; NULL when it is none but something else. */
+struct conn *conn_of(struct waiter *waiter);
 
+/* From now on it may be idle, and may be slow to read what it is sent. */
+void conn_keep(struct conn *c);
+
+/* So much waits to be read by the peer that less important things should not.
+ */
+bool conn_lags(const struct conn *c);
 #endif

@@ -6,11 +6,12 @@
  */
 #include "src/front/dispatch.h"
 
+#include <string.h>
+
 #include "proto/frame.h"
 #include "proto/joinery.pb-c.h"
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
-#include "src/front/conn.h"
 #include "src/front/corridor.h"
 #include "src/front/pending.h"
 #include "src/front/respond.h"
@@ -18,16 +19,18 @@
 #include "src/front/server.h"
 #include "src/front/status.h"
 #include "src/front/supervisor.h"
+#include "src/front/trace.h"
 #include "src/front/unpack.h"
+#include "src/front/waiter.h"
 #include "src/front/worker.h"
 
 /* ---- to a worker ---- */
 
 static void
-refuse_malformed(struct server *s, struct conn *c, const struct route *route,
-    enum jy_err err)
+refuse_malformed(struct server *s, struct waiter *waiter,
+    const struct route *route, enum jy_err err)
 {
-	struct asked asked = { .conn = c,
+	struct asked asked = { .waiter = waiter,
 		.seq = pending_seq(s->pending),
 		.id = route->id,
 		.has_id = route->has_id };
@@ -46,8 +49,9 @@ refuse_malformed(struct server *s, struct conn *c, const struct route *route,
 }
 
 static void
-refuse_busy(struct server *s, const struct asked *asked)
+refuse_busy(struct server *s, struct asked *asked)
 {
+	asked->seq = pending_seq(s->pending);
 	s->stats.refused_busy++;
 	respond_error(s, asked, JOINERY__V1__ERROR_CODE__BUSY,
 	    "too many requests are waiting; ask again later",
@@ -56,8 +60,9 @@ refuse_busy(struct server *s, const struct asked *asked)
 }
 
 static void
-refuse_no_worker(struct server *s, const struct asked *asked)
+refuse_no_worker(struct server *s, struct asked *asked)
 {
+	asked->seq = pending_seq(s->pending);
 	s->stats.refused_no_worker++;
 	respond_error(s, asked, JOINERY__V1__ERROR_CODE__TOKEN_UNAVAILABLE,
 	    supervisor_trouble(s->supervisor),
@@ -70,7 +75,8 @@ envelope_send(
     struct server *s, const struct request *r, const uint8_t *frame, size_t len)
 {
 	Joinery__Corridor__Envelope e = JOINERY__CORRIDOR__ENVELOPE__INIT;
-	Joinery__Corridor__Credential cred = *conn_credential(r->conn);
+	Joinery__Corridor__Credential cred =
+	    *r->waiter->ops->credential(r->waiter);
 	char request_id[REQUEST_ID_STR_LEN];
 	uint8_t *to;
 	size_t size;
@@ -79,6 +85,10 @@ envelope_send(
 	e.seq = r->seq;
 	e.credential = &cred;
 	e.request_id = request_id;
+	e.has_trace = r->traced.call != NULL;
+	e.trace = e.has_trace;
+	e.has_backend_interfaces = r->waiter->ops->backend_interfaces;
+	e.backend_interfaces = e.has_backend_interfaces;
 	e.request.len = len;
 	/* protobuf-c has no const data; packing does not write to it. */
 	e.request.data = (uint8_t *)(uintptr_t)frame;
@@ -94,7 +104,7 @@ envelope_send(
 
 /* Put a request under way. */
 static void
-request_start(struct server *s, struct worker *w, const struct asked *asked,
+request_start(struct server *s, struct worker *w, struct asked *asked,
     const uint8_t *frame, size_t len, uint64_t now_us)
 {
 	struct request *r = pending_take(s->pending);
@@ -105,7 +115,8 @@ request_start(struct server *s, struct worker *w, const struct asked *asked,
 	}
 	r->id = asked->id;
 	r->has_id = asked->has_id;
-	r->conn = asked->conn;
+	r->waiter = asked->waiter;
+	r->traced = asked->traced;
 	r->worker = w;
 	r->started_us = now_us;
 	if (envelope_send(s, r, frame, len) != JY_OK) {
@@ -117,48 +128,98 @@ request_start(struct server *s, struct worker *w, const struct asked *asked,
 	if (w->in_flight++ == 0) {
 		w->owes_since_us = now_us;
 	}
-	conn_hold(r->conn);
+	r->waiter->ops->hold(r->waiter);
+}
+
+/* What an event will say of it, if somebody watches the device. */
+static struct traced
+traced_of(const struct server *s, const struct route *route, uint64_t now_us)
+{
+	struct traced traced = { .call = NULL };
+
+	if (route->has_dev_eui && trace_wants(s->traces, route->dev_eui)) {
+		traced.call = route->call;
+		traced.started_us = now_us;
+		memcpy(traced.dev_eui, route->dev_eui, sizeof(traced.dev_eui));
+	}
+	return traced;
+}
+
+/* To the worker it belongs to, or a refusal. */
+static void
+request_place(struct server *s, struct asked *asked, const struct route *route,
+    const uint8_t *frame, size_t len, uint64_t now_us)
+{
+	struct worker *w = supervisor_pick(s->supervisor, route);
+
+	asked->traced = traced_of(s, route, now_us);
+	if (w != NULL && w->in_flight < (unsigned)s->conf->worker_queue) {
+		request_start(s, w, asked, frame, len, now_us);
+		return;
+	}
+	if (w == NULL) {
+		refuse_no_worker(s, asked);
+	} else {
+		refuse_busy(s, asked);
+	}
 }
 
 void
-dispatch_request(struct server *s, struct conn *c, const uint8_t *frame,
+dispatch_request(struct server *s, struct waiter *waiter, const uint8_t *frame,
     size_t len, uint64_t now_us)
 {
-	struct asked asked = { .conn = c };
+	struct asked asked = { .waiter = waiter };
 	struct route route;
-	struct worker *w;
 	enum jy_err err;
 
 	s->stats.requests++;
 	err = route_read(&s->arena, frame, len, &route);
 	if (err != JY_OK) {
-		refuse_malformed(s, c, &route, err);
+		refuse_malformed(s, waiter, &route, err);
 		return;
 	}
 	asked.id = route.id;
 	asked.has_id = route.has_id;
 	if (route.status) {
 		status_answer(s, &asked);
-		return;
-	}
-	w = supervisor_pick(s->supervisor, &route);
-	if (w != NULL && w->in_flight < (unsigned)s->conf->worker_queue) {
-		request_start(s, w, &asked, frame, len, now_us);
-		return;
-	}
-	asked.seq = pending_seq(s->pending);
-	if (w == NULL) {
-		refuse_no_worker(s, &asked);
+	} else if (route.trace) {
+		trace_begin(s, &asked, route.dev_eui,
+		    route.has_dev_eui ? sizeof(route.dev_eui) : 0);
 	} else {
-		refuse_busy(s, &asked);
+		request_place(s, &asked, &route, frame, len, now_us);
 	}
 }
 
 void
-dispatch_bad_frame(
-    struct server *s, struct conn *c, const char *why, bool too_large)
+dispatch_call(struct server *s, struct waiter *waiter,
+    const Joinery__V1__Request *call, uint64_t now_us)
 {
-	struct asked asked = { .conn = c, .seq = pending_seq(s->pending) };
+	size_t len = joinery__v1__request__get_packed_size(call);
+	struct asked asked = { .waiter = waiter };
+	struct arena arena = { .chunks = NULL };
+	uint8_t *packed;
+	struct route route;
+
+	/* Our own message; status and trace are nothing for who calls this. */
+	jy_assert(len > 0 && len <= FRAME_MAX);
+	jy_assert(route_of(call, &route) == JY_OK);
+	s->stats.requests++;
+	packed = arena_try(&arena, len);
+	if (packed != NULL) {
+		(void)joinery__v1__request__pack(call, packed);
+		request_place(s, &asked, &route, packed, len, now_us);
+	} else {
+		refuse_busy(s, &asked);
+	}
+	arena_reset(&arena);
+}
+
+void
+dispatch_bad_frame(
+    struct server *s, struct waiter *waiter, const char *why, bool too_large)
+{
+	struct asked asked = { .waiter = waiter,
+		.seq = pending_seq(s->pending) };
 
 	s->stats.malformed++;
 	respond_error(s, &asked,
@@ -173,17 +234,17 @@ static void
 request_end(struct server *s, struct request *r)
 {
 	struct worker *w = r->worker;
-	struct conn *c = r->conn;
+	struct waiter *waiter = r->waiter;
 
-	if (c != NULL) {
+	if (waiter != NULL) {
 		TAILQ_REMOVE(&w->awaited, r, link);
 	} else {
 		TAILQ_REMOVE(&w->late, r, link);
 	}
 	w->in_flight--;
 	pending_release(s->pending, r);
-	if (c != NULL) {
-		conn_done(c);
+	if (waiter != NULL) {
+		waiter->ops->done(waiter);
 	}
 }
 
@@ -191,8 +252,20 @@ static struct asked
 asked_of(const struct request *r)
 {
 	return (struct asked){
-		.conn = r->conn, .seq = r->seq, .id = r->id, .has_id = r->has_id
+		.waiter = r->waiter,
+		.seq = r->seq,
+		.id = r->id,
+		.has_id = r->has_id,
+		.traced = r->traced,
 	};
+}
+
+/* Nobody is there any more to take it; an answer_to waits for no one. */
+static bool
+reply_is_late(const struct request *r, const Joinery__Corridor__Reply *reply)
+{
+	return r->waiter == NULL ||
+	    (reply->answer_to == NULL && r->waiter->ops->gone(r->waiter));
 }
 
 /* Forward a response; *answered is the request that it ends. */
@@ -215,7 +288,7 @@ reply_take(struct worker *w, const Joinery__Corridor__Reply *reply,
 	if (r->started_us > w->answered_us) {
 		w->answered_us = r->started_us;
 	}
-	if (r->conn == NULL || conn_gone(r->conn)) {
+	if (reply_is_late(r, reply)) {
 		s->stats.dropped++;
 	} else if (!reply->has_response || reply->response.len == 0 ||
 	    reply->response.len > FRAME_MAX) {
@@ -225,7 +298,14 @@ reply_take(struct worker *w, const Joinery__Corridor__Reply *reply,
 		    "the answer does not fit into a frame",
 		    "report it as a bug of joinery-worker");
 	} else {
-		conn_send(r->conn, reply->response.data, reply->response.len);
+		char request_id[REQUEST_ID_STR_LEN];
+
+		pending_request_id(s->pending, r->seq, request_id);
+		r->waiter->ops->answer(r->waiter, reply->response.data,
+		    reply->response.len, request_id, reply->answer_to);
+	}
+	if (reply->has_trace) {
+		trace_event(s, &r->traced, reply->trace.data, reply->trace.len);
 	}
 	*answered = r;
 	return JY_OK;
@@ -259,7 +339,9 @@ answer_timeout(struct server *s, const struct request *r, const char *why,
 {
 	struct asked asked = asked_of(r);
 
-	if (!conn_gone(r->conn)) {
+	/* The analyzer does not follow TAILQ_REMOVE. */
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+	if (!r->waiter->ops->gone(r->waiter)) {
 		respond_error(
 		    s, &asked, JOINERY__V1__ERROR_CODE__TIMEOUT, why, todo);
 	}
@@ -271,7 +353,7 @@ dispatch_expire(struct worker *w, uint64_t now_us)
 	struct server *s = w->server;
 	uint64_t deadline_us = (uint64_t)s->conf->worker_deadline_ms * 1000U;
 	struct request *r;
-	struct conn *c;
+	struct waiter *waiter;
 
 	while ((r = TAILQ_FIRST(&w->awaited)) != NULL &&
 	    now_us > r->started_us + deadline_us) {
@@ -281,9 +363,9 @@ dispatch_expire(struct worker *w, uint64_t now_us)
 		    "if this lasts, add workers or a faster token");
 		TAILQ_REMOVE(&w->awaited, r, link);
 		TAILQ_INSERT_TAIL(&w->late, r, link);
-		c = r->conn;
-		r->conn = NULL;
-		conn_done(c);
+		waiter = r->waiter;
+		r->waiter = NULL;
+		waiter->ops->done(waiter);
 	}
 }
 

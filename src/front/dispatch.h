@@ -7,19 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/joinery.pb-c.h"
 #include "src/base/err.h"
 
-struct conn;
 struct server;
+struct waiter;
 struct worker;
 
 /* A whole frame of a peer. */
-void dispatch_request(struct server *s, struct conn *c, const uint8_t *frame,
-    size_t len, uint64_t now_us);
+void dispatch_request(struct server *s, struct waiter *waiter,
+    const uint8_t *frame, size_t len, uint64_t now_us);
 
-/* A frame whose announced length is not allowed; the caller ends c. */
+/* The same for a request that is no octets yet; nothing of it is kept. */
+void dispatch_call(struct server *s, struct waiter *waiter,
+    const Joinery__V1__Request *call, uint64_t now_us);
+
+/* A frame whose announced length is not allowed; the caller ends it all. */
 void dispatch_bad_frame(
-    struct server *s, struct conn *c, const char *why, bool too_large);
+    struct server *s, struct waiter *waiter, const char *why, bool too_large);
 
 /* A frame of a worker; JY_EINVAL when it is none that a worker may send. */
 enum jy_err dispatch_reply(struct worker *w, const uint8_t *frame, size_t len,

@@ -6,9 +6,12 @@
  *
  * Limits: header HTTP_HEADER_MAX, body BI_BODY_MAX (413), POST only (405),
  * max-connections together with the framed protocol, bi-peer-connections of
- * one peer (by certificate, else by address), idle-timeout between requests,
- * frame-timeout for a handshake and for a request from its first octet to its
- * last, and for an answer to be read.
+ * one peer (by certificate, else by address; not of a proxy, which stands for
+ * many), idle-timeout between requests, frame-timeout for a handshake and for
+ * a request from its first octet to its last, and for an answer to be read.
+ *
+ * http.c has the doors and who may enter, http_conn.c the life of a
+ * connection, http_exchange.c requests and answers.
  */
 #ifndef JY_FRONT_HTTP_H
 #define JY_FRONT_HTTP_H
@@ -55,7 +58,7 @@ void http_sweep(struct http *h, uint64_t now_us);
 void bi_request(
     struct server *s, struct http_exchange *x, const void *body, size_t len);
 
-/* The value of a request header; NULL when there is none. */
+/* The value of a request header; NULL when there is none, or it is gone. */
 const char *http_header(const struct http_exchange *x, const char *name);
 
 /* What the client's certificate says; NULL: it has none. */
@@ -67,6 +70,10 @@ const char *http_name(const struct http_exchange *x);
 /* Whether it comes from an address of bi-proxies. */
 bool http_from_proxy(const struct http_exchange *x);
 
+/*
+ * The client cannot be answered any more.  One that only sends no more, or
+ * has closed TCP politely, may still want its answer: that is not gone.
+ */
 bool http_gone(const struct http_exchange *x);
 
 /*

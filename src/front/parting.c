@@ -22,7 +22,8 @@ struct parting {
 	unsigned magic;
 	TAILQ_ENTRY(parting) link; /* the longest waiting first */
 	struct partings *all;
-	struct bufferevent *bev;
+	void (*done)(void *arg);
+	void *arg;
 	struct event *readable;
 	uint64_t since_us;
 };
@@ -49,15 +50,25 @@ partings_count(const struct partings *p)
 	return p->count;
 }
 
-static void
-parting_end(struct parting *one)
+void
+parting_forget(struct parting *one)
 {
+	jy_assert(one->magic == PARTING_MAGIC);
 	TAILQ_REMOVE(&one->all->list, one, link);
 	one->all->count--;
 	event_free(one->readable);
-	bufferevent_free(one->bev);
 	one->magic = 0;
 	free(one);
+}
+
+static void
+parting_end(struct parting *one)
+{
+	void (*done)(void *) = one->done;
+	void *arg = one->arg;
+
+	parting_forget(one);
+	done(arg);
 }
 
 void
@@ -98,21 +109,21 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-void
-parting_begin_take(struct partings *p, struct bufferevent *bev)
+struct parting *
+parting_begin(struct partings *p, struct bufferevent *bev,
+    void (*done)(void *arg), void *arg)
 {
 	int fd = bufferevent_getfd(bev);
-	struct parting *one;
+	struct parting *one =
+	    p->count < PARTINGS_MAX ? calloc(1, sizeof(*one)) : NULL;
 
-	tls_close_notify(bev);
-	one = p->count < PARTINGS_MAX ? calloc(1, sizeof(*one)) : NULL;
 	if (one == NULL) {
-		bufferevent_free(bev);
-		return;
+		return NULL;
 	}
 	one->magic = PARTING_MAGIC;
 	one->all = p;
-	one->bev = bev;
+	one->done = done;
+	one->arg = arg;
 	one->since_us = sys_mono_us();
 	one->readable =
 	    event_new(p->base, fd, EV_READ | EV_PERSIST, on_readable, one);
@@ -123,4 +134,20 @@ parting_begin_take(struct partings *p, struct bufferevent *bev)
 	(void)bufferevent_disable(bev, EV_READ | EV_WRITE);
 	(void)event_add(one->readable, NULL);
 	(void)shutdown(fd, SHUT_WR);
+	return one;
+}
+
+static void
+free_bufferevent(void *arg)
+{
+	bufferevent_free(arg);
+}
+
+void
+parting_begin_take(struct partings *p, struct bufferevent *bev)
+{
+	tls_close_notify(bev);
+	if (parting_begin(p, bev, free_bufferevent, bev) == NULL) {
+		bufferevent_free(bev);
+	}
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS connections that we have closed and their peers have not yet.
+ * Connections that we have closed and their peers have not yet.
  *
- * TCP that is closed with octets unread is reset, and a reset takes back what
- * the peer has not read yet: the answer to a frame that is too large, or the
- * alert that says why a certificate is refused.  So only our direction is
+ * A stream that is closed with octets unread is reset, and a reset takes back
+ * what the peer has not read yet: the answer to a frame that is too large, or
+ * the alert that says why a certificate is refused.  So only our direction is
  * closed, and what comes is thrown away until the peer closes too.
  */
 #ifndef JY_FRONT_PARTING_H
@@ -15,6 +15,7 @@
 
 struct bufferevent;
 struct event_base;
+struct parting;
 struct partings;
 
 struct partings *partings_new(struct event_base *base);
@@ -27,9 +28,17 @@ size_t partings_count(const struct partings *p);
 void partings_sweep(struct partings *p, uint64_t now_us);
 
 /*
- * Say good-bye and close our direction.  Takes bev, of which nothing is left
- * to write; with too many already, it is closed at once.
+ * Close our direction of bev, of which nothing is left to write.  done is
+ * called once, and frees bev: when the peer has closed too, took too long, or
+ * all are closed.  NULL, and nothing is done, when there are too many already.
  */
+struct parting *parting_begin(struct partings *p, struct bufferevent *bev,
+    void (*done)(void *arg), void *arg);
+
+/* bev is being freed otherwise: done is not called. */
+void parting_forget(struct parting *one);
+
+/* The same for TLS with its good-bye; takes bev. */
 void parting_begin_take(struct partings *p, struct bufferevent *bev);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests under way: which connection waits for the reply that will come
+ * Requests under way: who waits for the reply that will come
  * with a sequence number.  A slab of fixed size, so that no peer can make it
  * grow.  A request that nobody waits for any more stays here until its reply
  * comes, because the worker is at it anyhow.
@@ -14,8 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct conn;
+#include "src/front/trace.h"
+
 struct pending;
+struct waiter;
 struct worker;
 
 struct request {
@@ -23,8 +25,9 @@ struct request {
 	uint64_t seq;
 	uint64_t id; /* the asker's */
 	uint64_t started_us;
-	struct conn *conn; /* NULL: answered already */
+	struct waiter *waiter; /* NULL: answered already */
 	struct worker *worker;
+	struct traced traced;
 	uint32_t next_free;
 	bool has_id;
 	bool used;

@@ -8,12 +8,23 @@
 #include "proto/errcode.h"
 #include "proto/frame.h"
 #include "src/base/log.h"
-#include "src/front/conn.h"
+#include "src/conf/admin.h"
 #include "src/front/pending.h"
 #include "src/front/server.h"
+#include "src/front/waiter.h"
+
+bool
+respond_asked_by_admin(const struct server *s, const struct asked *asked)
+{
+	const Joinery__Corridor__Credential *cred =
+	    asked->waiter->ops->credential(asked->waiter);
+
+	return cred->has_uid && conf_uid_is_admin(s->conf, cred->uid);
+}
 
 void
-respond(const struct asked *asked, Joinery__V1__Response *response)
+respond(const struct asked *asked, Joinery__V1__Response *response,
+    const char *request_id)
 {
 	uint8_t small[1024];
 	uint8_t *buf = small;
@@ -35,7 +46,7 @@ respond(const struct asked *asked, Joinery__V1__Response *response)
 		return;
 	}
 	(void)joinery__v1__response__pack(response, buf);
-	conn_send(asked->conn, buf, len);
+	asked->waiter->ops->answer(asked->waiter, buf, len, request_id, NULL);
 	if (buf != small) {
 		free(buf);
 	}
@@ -53,8 +64,8 @@ respond_error(struct server *s, const struct asked *asked,
 	pending_request_id(s->pending, asked->seq, request_id);
 	log_notice("front", "refused a request",
 	    "%s code=%s request_id=%s why=\"%s\" do=\"%s\"",
-	    conn_name(asked->conn), errcode_name(code), request_id, message,
-	    todo);
+	    asked->waiter->ops->name(asked->waiter), errcode_name(code),
+	    request_id, message, todo);
 	(void)snprintf(text, sizeof(text), "%s", message);
 	error.has_code = 1;
 	error.code = code;
@@ -62,5 +73,6 @@ respond_error(struct server *s, const struct asked *asked,
 	error.request_id = request_id;
 	response.result_case = JOINERY__V1__RESPONSE__RESULT_ERROR;
 	response.error = &error;
-	respond(asked, &response);
+	respond(asked, &response, request_id);
+	trace_refused(s, &asked->traced, &error);
 }

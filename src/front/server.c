@@ -25,6 +25,7 @@
 #include "src/front/spawn.h"
 #include "src/front/supervisor.h"
 #include "src/front/tls.h"
+#include "src/front/trace.h"
 
 #define TICK_US 100000
 #define SWEEP_TICKS 5U
@@ -328,6 +329,7 @@ runtime_init(struct runtime *rt, const struct conf *conf)
 	s->base = base_new();
 	s->pending = pending_new(pending_cap(conf));
 	s->conns = conns_new();
+	s->traces = traces_new();
 	s->partings = partings_new(s->base);
 	s->supervisor = supervisor_new(s, slot_count(conf));
 	s->started_us = sys_mono_us();
@@ -342,6 +344,7 @@ runtime_fini(struct runtime *rt)
 	close_listeners(rt);
 	supervisor_free(s->supervisor); /* answers what is under way */
 	conns_free(s->conns);
+	traces_free(s->traces);
 	partings_free(s->partings);
 	for (size_t i = 0; i < ARRAY_LEN(rt->signals); i++) {
 		event_free(rt->signals[i]);

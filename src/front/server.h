@@ -15,10 +15,13 @@
 struct conf;
 struct conns;
 struct event_base;
+struct http;
 struct partings;
 struct pending;
+struct post;
 struct supervisor;
 struct tls;
+struct traces;
 
 struct front_stats {
 #define X(name, meaning) uint64_t name;
@@ -34,7 +37,10 @@ struct server {
 	struct conns *conns;
 	struct partings *partings;
 	struct supervisor *supervisor;
-	struct tls *tls; /* NULL: not listening with TLS */
+	struct traces *traces;
+	struct http *http; /* NULL: not listening for HTTP */
+	struct post *post; /* NULL as well then */
+	struct tls *tls;   /* NULL: not listening with TLS */
 	struct front_stats stats;
 	uint64_t started_us;
 	uint64_t stop_us; /* when stopping began; 0: it has not */

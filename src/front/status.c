@@ -15,7 +15,6 @@
 #include "config.h"
 #include "proto/counters.h"
 #include "src/base/sys.h"
-#include "src/conf/admin.h"
 #include "src/front/conn.h"
 #include "src/front/pending.h"
 #include "src/front/respond.h"
@@ -220,7 +219,7 @@ status_send(struct server *s, struct asked *asked)
 	status_fill(s, &st);
 	response.result_case = JOINERY__V1__RESPONSE__RESULT_STATUS;
 	response.status = &st;
-	respond(asked, &response);
+	respond(asked, &response, "");
 	free(reports);
 	free(list);
 }
@@ -228,11 +227,8 @@ status_send(struct server *s, struct asked *asked)
 void
 status_answer(struct server *s, struct asked *asked)
 {
-	const Joinery__Corridor__Credential *cred =
-	    conn_credential(asked->conn);
-
 	s->stats.status_calls++;
-	if (cred->has_uid && conf_uid_is_admin(s->conf, cred->uid)) {
+	if (respond_asked_by_admin(s, asked)) {
 		status_send(s, asked);
 		return;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one call that the front answers itself. */
+/* A call that the front answers itself. */
 #ifndef JY_FRONT_STATUS_H
 #define JY_FRONT_STATUS_H
 

@@ -19,7 +19,8 @@
 #include "src/conf/conf.h"
 
 struct tls {
-	SSL_CTX *ctx;
+	SSL_CTX *ctx; /* of the framed protocol; NULL: not listening so */
+	SSL_CTX *bi;  /* of Backend Interfaces; NULL: not listening so */
 };
 
 /* TLS 1.2: forward secrecy and AEAD; TLS 1.3 has nothing else. */
@@ -50,7 +51,7 @@ no_passphrase(char *buf, int size, int rwflag, void *arg)
 }
 
 static void
-ctx_restrict(SSL_CTX *ctx)
+ctx_restrict(SSL_CTX *ctx, int verify)
 {
 	jy_assert(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
 	jy_assert(SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1);
@@ -60,26 +61,17 @@ ctx_restrict(SSL_CTX *ctx)
 	jy_assert(SSL_CTX_set_num_tickets(ctx, 0) == 1);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_verify(
-	    ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	SSL_CTX_set_verify(ctx, verify, NULL);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 }
 
+/* Whose client certificates are good. */
 static enum jy_err
-ctx_load(SSL_CTX *ctx, const struct conf *conf, struct errctx *ec)
+ctx_load_ca(SSL_CTX *ctx, const struct conf *conf, struct errctx *ec)
 {
-	STACK_OF(X509_NAME) * names;
+	STACK_OF(X509_NAME) *names =
+	    SSL_load_client_CA_file(conf->tls_client_ca);
 
-	if (SSL_CTX_use_certificate_chain_file(ctx, conf->tls_certificate) !=
-	    1) {
-		return file_error(ec, "tls-certificate", conf->tls_certificate);
-	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, conf->tls_key, SSL_FILETYPE_PEM) !=
-		1 ||
-	    SSL_CTX_check_private_key(ctx) != 1) {
-		return file_error(ec, "tls-key", conf->tls_key);
-	}
-	names = SSL_load_client_CA_file(conf->tls_client_ca);
 	if (names == NULL ||
 	    SSL_CTX_load_verify_file(ctx, conf->tls_client_ca) != 1) {
 		sk_X509_NAME_pop_free(names, X509_NAME_free);
@@ -89,16 +81,63 @@ ctx_load(SSL_CTX *ctx, const struct conf *conf, struct errctx *ec)
 	return JY_OK;
 }
 
+static enum jy_err
+ctx_load(SSL_CTX *ctx, const struct conf *conf, struct errctx *ec)
+{
+	if (SSL_CTX_use_certificate_chain_file(ctx, conf->tls_certificate) !=
+	    1) {
+		return file_error(ec, "tls-certificate", conf->tls_certificate);
+	}
+	if (SSL_CTX_use_PrivateKey_file(ctx, conf->tls_key, SSL_FILETYPE_PEM) !=
+		1 ||
+	    SSL_CTX_check_private_key(ctx) != 1) {
+		return file_error(ec, "tls-key", conf->tls_key);
+	}
+	return JY_OK;
+}
+
+static enum jy_err
+ctx_new(
+    const struct conf *conf, bool required, SSL_CTX **out, struct errctx *ec)
+{
+	/* Without a CA no certificate is asked for: none could be good. */
+	bool asked = required || conf->tls_client_ca[0] != '\0';
+	int verify = asked ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	enum jy_err err;
+
+	jy_assert(ctx != NULL);
+	if (required) {
+		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	}
+	ctx_restrict(ctx, verify);
+	err = ctx_load(ctx, conf, ec);
+	if (err == JY_OK && asked) {
+		err = ctx_load_ca(ctx, conf, ec);
+	}
+	if (err != JY_OK) {
+		SSL_CTX_free(ctx);
+		return err;
+	}
+	*out = ctx;
+	return JY_OK;
+}
+
 enum jy_err
 tls_new(const struct conf *conf, struct tls **out, struct errctx *ec)
 {
 	struct tls *tls = sys_xcalloc(1, sizeof(*tls));
-	enum jy_err err;
+	bool bi = conf->bi_listen[0] != '\0';
+	enum jy_err err = JY_OK;
 
-	tls->ctx = SSL_CTX_new(TLS_server_method());
-	jy_assert(tls->ctx != NULL);
-	ctx_restrict(tls->ctx);
-	err = ctx_load(tls->ctx, conf, ec);
+	if (!bi || conf->tls_listen[0] != '\0') {
+		err = ctx_new(conf, true, &tls->ctx, ec);
+	}
+	if (err == JY_OK && bi) {
+		err = ctx_new(conf,
+		    strcmp(conf->bi_client_certificate, "required") == 0,
+		    &tls->bi, ec);
+	}
 	if (err != JY_OK) {
 		tls_free(tls);
 		return err;
@@ -112,14 +151,16 @@ tls_free(struct tls *tls)
 {
 	if (tls != NULL) {
 		SSL_CTX_free(tls->ctx);
+		SSL_CTX_free(tls->bi);
 		free(tls);
 	}
 }
 
-struct bufferevent *
-tls_bufferevent_take(struct tls *tls, struct event_base *base, int fd)
+/* fd -1: to be set later. */
+static struct bufferevent *
+accepting(SSL_CTX *ctx, struct event_base *base, int fd)
 {
-	SSL *ssl = SSL_new(tls->ctx);
+	SSL *ssl = SSL_new(ctx);
 
 	if (ssl == NULL) {
 		return NULL;
@@ -130,6 +171,25 @@ tls_bufferevent_take(struct tls *tls, struct event_base *base, int fd)
 	 */
 	return bufferevent_openssl_socket_new(
 	    base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+}
+
+struct bufferevent *
+tls_bufferevent_take(struct tls *tls, struct event_base *base, int fd)
+{
+	return accepting(tls->ctx, base, fd);
+}
+
+struct bufferevent *
+tls_bi_bufferevent_new(struct tls *tls, struct event_base *base)
+{
+	return accepting(tls->bi, base, -1);
+}
+
+bool
+tls_peer_shown(struct bufferevent *bev)
+{
+	return SSL_get0_peer_certificate(bufferevent_openssl_get_ssl(bev)) !=
+	    NULL;
 }
 
 /* Copy one DNS name or URI; other kinds of names prove nothing to us. */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS towards peers, the only file of joineryd that knows OpenSSL.  TLS 1.2
- * or later, a client certificate required and verified, no resumption (a
- * session must not outlive the check of its certificate).
+ * TLS towards peers; only tls*.c of joineryd know OpenSSL.  TLS 1.2 or later,
+ * no resumption (a session must not outlive the check of its certificate).
+ * The framed protocol requires a client certificate; Backend Interfaces
+ * require one or not (bi-client-certificate), but one that is shown has to be
+ * good in any case.
  */
 #ifndef JY_FRONT_TLS_H
 #define JY_FRONT_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +42,16 @@ void tls_free(struct tls *tls);
 /* The server's side of a connection; takes fd if it does not return NULL. */
 struct bufferevent *tls_bufferevent_take(
     struct tls *tls, struct event_base *base, int fd);
+
+/*
+ * The server's side of a connection of Backend Interfaces, its descriptor to
+ * be set later; NULL when memory is short.
+ */
+struct bufferevent *tls_bi_bufferevent_new(
+    struct tls *tls, struct event_base *base);
+
+/* Whether the peer of a finished handshake has shown a certificate. */
+bool tls_peer_shown(struct bufferevent *bev);
 
 /*
  * The peer of a finished handshake; JY_EINVAL when its certificate has too

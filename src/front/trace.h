@@ -11,19 +11,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/joinery.pb-c.h"
+
 #define TRACES_MAX 16U
+#define TRACE_DEV_EUI_LEN 8U
 
 struct asked;
 struct conn;
 struct server;
 struct traces;
 
+/* What an event has to say of a request beside its answer. */
+struct traced {
+	const char *call; /* static; NULL: nobody watches the device */
+	uint64_t started_us;
+	uint8_t dev_eui[TRACE_DEV_EUI_LEN];
+};
+
 struct traces *traces_new(void);
 void traces_free(struct traces *t);
 
 /* Answer a TraceRequest: to admins on the Unix socket. */
-void trace_begin(struct server *s, const struct asked *asked, struct conn *c,
-    const uint8_t *dev_eui, size_t len);
+void trace_begin(
+    struct server *s, struct asked *asked, const uint8_t *dev_eui, size_t len);
 
 /* The connection ends: forget what it watches. */
 void trace_end(struct traces *t, const struct conn *c);
@@ -31,8 +41,15 @@ void trace_end(struct traces *t, const struct conn *c);
 /* Whether somebody watches this device; dev_eui has 8 octets. */
 bool trace_wants(const struct traces *t, const uint8_t *dev_eui);
 
-/* Hand a packed TraceEvent of a worker to who watches the device in it. */
-void trace_event(
-    struct server *s, const uint8_t *event, size_t len, uint64_t total_us);
+/*
+ * Hand the packed TraceEvent of a worker to who watches the device that the
+ * request was about, with the time it took; nothing if nobody does.
+ */
+void trace_event(struct server *s, const struct traced *traced,
+    const uint8_t *event, size_t len);
+
+/* The same, for a refusal that no worker gave. */
+void trace_refused(struct server *s, const struct traced *traced,
+    const Joinery__V1__Error *error);
 
 #endif

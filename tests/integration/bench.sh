@@ -21,6 +21,8 @@ rows = json.load(open(sys.argv[1]))
 assert [row["token"] for row in rows] == ["softhsm", "softokn"], rows
 for row in rows:
     assert row["joins"] == 20000, row
+    assert row["bi_joins_per_s"] > 0, row
+    assert 0 < row["bi_p50_us"] <= row["bi_p99_us"], row
     assert row["pkcs11_calls_per_join"] <= 12.0, row
     assert row["fsyncs_per_join"] < 0.2, row
 # SoftHSM keeps some octets of every object it ever made; softokn none.

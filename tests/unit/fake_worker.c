@@ -5,11 +5,15 @@
  *
  * Environment: FAKE_STARTS names a file that gets one line a start,
  * FAKE_EXIT a file with an exit status to end with before Hello (if it
- * exists), FAKE_MUTE set: never say Hello, FAKE_BRIEF set: die after Hello.
+ * exists), FAKE_MUTE set: never say Hello, FAKE_BRIEF set: die after Hello,
+ * FAKE_ANSWER_URL: where answers to home_ns should go instead.
  *
  * Requests: ping and join are answered (a join counts, and its session key
  * ID tells the process).  PeerGet with one of the names of commands[] makes
- * it do that.
+ * it do that, and so does home_ns with such a name as DevEUI, filled up with
+ * NULs; with any other, NetID 0000xy tells who asked: 1 a certificate, 2 an
+ * Authorization, 4 a proxy for "ns1", 8 Backend Interfaces.  What is watched
+ * gets a TraceEvent.
  */
 #include <dirent.h>
 #include <signal.h>
@@ -30,6 +34,7 @@ static struct counters *counters;
 static uint64_t held[256]; /* seqs kept back by "hold" */
 static uint64_t held_ids[256];
 static size_t n_held;
+static const Joinery__Corridor__Envelope *current;
 
 static void
 send_frame(const uint8_t *message, size_t len)
@@ -56,17 +61,43 @@ send_reply(Joinery__Corridor__Reply *reply)
 }
 
 static void
+add_event(Joinery__Corridor__Reply *reply)
+{
+	static uint8_t buf[256];
+	static char peer[] = "fake";
+	Joinery__V1__TraceEvent event = JOINERY__V1__TRACE_EVENT__INIT;
+
+	event.peer = peer;
+	event.request_id = current->request_id;
+	event.has_join_nonce = 1;
+	event.join_nonce = 7;
+	reply->has_trace = 1;
+	reply->trace.data = buf;
+	reply->trace.len = joinery__v1__trace_event__pack(&event, buf);
+}
+
+static void
 send_response(uint64_t seq, uint64_t id, Joinery__V1__Response *response)
 {
 	static uint8_t buf[FRAME_CORRIDOR_MAX];
 	Joinery__Corridor__Reply reply = JOINERY__CORRIDOR__REPLY__INIT;
+	Joinery__Corridor__AnswerTo to = JOINERY__CORRIDOR__ANSWER_TO__INIT;
+	static char peer[] = "fake";
 
+	to.url = getenv("FAKE_ANSWER_URL");
+	to.peer = peer;
 	response->has_id = 1;
 	response->id = id;
 	reply.seq = seq;
 	reply.has_response = 1;
 	reply.response.data = buf;
 	reply.response.len = joinery__v1__response__pack(response, buf);
+	if (current->has_trace && current->trace && current->seq == seq) {
+		add_event(&reply);
+	}
+	if (current->backend_interfaces && to.url != NULL) {
+		reply.answer_to = &to;
+	}
 	send_reply(&reply);
 }
 
@@ -96,6 +127,26 @@ send_join(uint64_t seq, uint64_t id)
 	response.result_case = JOINERY__V1__RESPONSE__RESULT_JOIN;
 	response.join = &join;
 	send_response(seq, id, &response);
+}
+
+static void
+send_home(const Joinery__Corridor__Envelope *e, uint64_t id)
+{
+	const Joinery__Corridor__Credential *cred = e->credential;
+	Joinery__V1__Response response = JOINERY__V1__RESPONSE__INIT;
+	Joinery__V1__HomeNsAnswer home = JOINERY__V1__HOME_NS_ANSWER__INIT;
+
+	home.has_net_id = 1;
+	home.net_id = (cred->has_cert_fingerprint ? 1U : 0U) |
+	    (cred->has_authorization_hash ? 2U : 0U) |
+	    (cred->proxied_peer != NULL &&
+			strcmp(cred->proxied_peer, "ns1") == 0
+		    ? 4U
+		    : 0U) |
+	    (e->backend_interfaces ? 8U : 0U);
+	response.result_case = JOINERY__V1__RESPONSE__RESULT_HOME_NS;
+	response.home_ns = &home;
+	send_response(e->seq, id, &response);
 }
 
 static void
@@ -269,6 +320,32 @@ static const struct {
 	{ "empty", do_empty },
 };
 
+/* Whether there was such a command. */
+static bool
+obey(const Joinery__Corridor__Envelope *e, uint64_t id, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strcmp(name, commands[i].name) == 0) {
+			commands[i].run(e, id);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+answer_home(const Joinery__Corridor__Envelope *e, uint64_t id,
+    const ProtobufCBinaryData *dev_eui)
+{
+	char name[9] = "";
+
+	jy_assert(dev_eui->len == sizeof(name) - 1);
+	memcpy(name, dev_eui->data, dev_eui->len);
+	if (!obey(e, id, name)) {
+		send_home(e, id);
+	}
+}
+
 static void
 answer(const Joinery__Corridor__Envelope *e)
 {
@@ -278,14 +355,12 @@ answer(const Joinery__Corridor__Envelope *e)
 	jy_assert(r != NULL && e->credential != NULL);
 	if (r->call_case == JOINERY__V1__REQUEST__CALL_JOIN) {
 		send_join(e->seq, r->id);
-	} else if (r->call_case != JOINERY__V1__REQUEST__CALL_PEER_GET) {
-		send_ping(e->seq, r->id);
+	} else if (r->call_case == JOINERY__V1__REQUEST__CALL_HOME_NS) {
+		answer_home(e, r->id, &r->home_ns->dev_eui);
+	} else if (r->call_case == JOINERY__V1__REQUEST__CALL_PEER_GET) {
+		(void)obey(e, r->id, r->peer_get->name);
 	} else {
-		for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-			if (strcmp(r->peer_get->name, commands[i].name) == 0) {
-				commands[i].run(e, r->id);
-			}
-		}
+		send_ping(e->seq, r->id);
 	}
 	joinery__v1__request__free_unpacked(r, NULL);
 }
@@ -352,6 +427,7 @@ main(void)
 
 		jy_assert(e != NULL);
 		counters_add(counters->requests, 1);
+		current = e;
 		answer(e);
 		joinery__corridor__envelope__free_unpacked(e, NULL);
 	}

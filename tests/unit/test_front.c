@@ -99,6 +99,156 @@ test_route_session(void **state)
 	assert_false(by_get.keyed);
 }
 
+/* Where the DevEUI of each rejoin-request lies on air. */
+static void
+test_route_rejoin(void **state)
+{
+	uint8_t type_0[19] = { 0xc0, 0, [5] = 8, 7, 6, 5, 4, 3, 2, 1 };
+	uint8_t type_2[19] = { 0xc0, 2, [5] = 8, 7, 6, 5, 4, 3, 2, 1 };
+	uint8_t type_1[24] = { 0xc0, 1, [10] = 8, 7, 6, 5, 4, 3, 2, 1 };
+	const struct {
+		uint8_t *phy;
+		size_t len;
+		bool keyed;
+	} cases[] = {
+		{ type_0, sizeof(type_0), true },
+		{ type_2, sizeof(type_2), true },
+		{ type_1, sizeof(type_1), true },
+		{ type_0, 13, true },
+		{ type_0, 12, false },
+		{ type_1, 18, true },
+		{ type_1, 17, false },
+		{ type_1, 1, false },
+		{ type_1, 0, false },
+	};
+	Joinery__V1__Request r = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__JoinRequest rejoin = JOINERY__V1__JOIN_REQUEST__INIT;
+	struct route out;
+
+	(void)state;
+	r.call_case = JOINERY__V1__REQUEST__CALL_REJOIN;
+	r.rejoin = &rejoin;
+	rejoin.has_phy_payload = 1;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		rejoin.phy_payload.data = cases[i].phy;
+		rejoin.phy_payload.len = cases[i].len;
+		assert_int_equal(route(&r, &out), JY_OK);
+		assert_int_equal(out.keyed, cases[i].keyed);
+		assert_int_equal(out.has_dev_eui, cases[i].keyed);
+		assert_string_equal(out.call, "rejoin");
+		if (cases[i].keyed) {
+			assert_memory_equal(out.dev_eui, dev_eui, 8);
+		}
+	}
+}
+
+static void
+test_route_home_and_trace(void **state)
+{
+	Joinery__V1__Request r = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__HomeNsRequest home = JOINERY__V1__HOME_NS_REQUEST__INIT;
+	Joinery__V1__TraceRequest trace = JOINERY__V1__TRACE_REQUEST__INIT;
+	struct route by_home, by_trace;
+
+	(void)state;
+	r.call_case = JOINERY__V1__REQUEST__CALL_HOME_NS;
+	r.home_ns = &home;
+	home.has_dev_eui = 1;
+	home.dev_eui.data = dev_eui;
+	home.dev_eui.len = sizeof(dev_eui);
+	assert_int_equal(route(&r, &by_home), JY_OK);
+	assert_true(by_home.keyed && by_home.has_dev_eui && !by_home.trace);
+	assert_string_equal(by_home.call, "home_ns");
+	r.call_case = JOINERY__V1__REQUEST__CALL_TRACE;
+	r.trace = &trace;
+	trace.has_dev_eui = 1;
+	trace.dev_eui = home.dev_eui;
+	assert_int_equal(route(&r, &by_trace), JY_OK);
+	assert_true(by_trace.trace && by_trace.has_dev_eui);
+	assert_memory_equal(by_trace.dev_eui, dev_eui, 8);
+	trace.dev_eui.len = 7;
+	assert_int_equal(route(&r, &by_trace), JY_OK);
+	assert_true(by_trace.trace && !by_trace.has_dev_eui);
+}
+
+/* A test goes where its request would, but is not for the front itself. */
+static void
+test_route_peer_test(void **state)
+{
+	Joinery__V1__Request r = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__Request inner = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__PeerTestRequest test =
+	    JOINERY__V1__PEER_TEST_REQUEST__INIT;
+	Joinery__V1__HomeNsRequest home = JOINERY__V1__HOME_NS_REQUEST__INIT;
+	Joinery__V1__StatusRequest status = JOINERY__V1__STATUS_REQUEST__INIT;
+	struct route by_home, by_test, out;
+
+	(void)state;
+	home.has_dev_eui = 1;
+	home.dev_eui.data = dev_eui;
+	home.dev_eui.len = sizeof(dev_eui);
+	inner.call_case = JOINERY__V1__REQUEST__CALL_HOME_NS;
+	inner.home_ns = &home;
+	assert_int_equal(route_of(&inner, &by_home), JY_OK);
+	r.call_case = JOINERY__V1__REQUEST__CALL_PEER_TEST;
+	r.peer_test = &test;
+	assert_int_equal(route(&r, &out), JY_OK);
+	assert_false(out.keyed);
+	test.request = &inner;
+	assert_int_equal(route(&r, &by_test), JY_OK);
+	assert_true(by_test.keyed && by_test.hash == by_home.hash);
+	assert_string_equal(by_test.call, "peer_test");
+	inner.call_case = JOINERY__V1__REQUEST__CALL__NOT_SET;
+	assert_int_equal(route(&r, &out), JY_OK);
+	inner.call_case = JOINERY__V1__REQUEST__CALL_STATUS;
+	inner.status = &status;
+	assert_int_equal(route(&r, &out), JY_OK);
+	assert_false(out.status);
+}
+
+/* Put a field that holds what is at buf + at .. end in front of it. */
+static size_t
+wrap(uint8_t *buf, size_t at, size_t end, unsigned number)
+{
+	uint8_t head[8];
+	size_t n = 0;
+
+	for (size_t v = number << 3 | 2; n == 0 || v != 0; v >>= 7) {
+		head[n++] = (uint8_t)(v & 0x7f) | (v > 0x7f ? 0x80 : 0);
+	}
+	for (size_t v = end - at, first = n; n == first || v != 0; v >>= 7) {
+		head[n++] = (uint8_t)(v & 0x7f) | (v > 0x7f ? 0x80 : 0);
+	}
+	memcpy(buf + at - n, head, n);
+	return at - n;
+}
+
+/* A test in a test in a test: deeper than a stack, and no Request. */
+static void
+test_route_nested(void **state)
+{
+	static uint8_t buf[FRAME_MAX];
+	struct arena arena = { 0 };
+	struct route out;
+	size_t at = sizeof(buf);
+
+	(void)state;
+	at = wrap(buf, at, sizeof(buf), JOINERY__V1__REQUEST__CALL_PEER_TEST);
+	assert_int_equal(
+	    route_read(&arena, buf + at, sizeof(buf) - at, &out), JY_OK);
+	at = wrap(buf, at, sizeof(buf), 2);
+	at = wrap(buf, at, sizeof(buf), JOINERY__V1__REQUEST__CALL_PEER_TEST);
+	while (at > 16) {
+		assert_int_equal(
+		    route_read(&arena, buf + at, sizeof(buf) - at, &out),
+		    JY_EINVAL);
+		at = wrap(buf, at, sizeof(buf), 2);
+		at = wrap(
+		    buf, at, sizeof(buf), JOINERY__V1__REQUEST__CALL_PEER_TEST);
+	}
+	assert_null(arena.chunks);
+}
+
 static void
 test_route_oddities(void **state)
 {
@@ -133,6 +283,7 @@ test_route_oddities(void **state)
 	r.status = &status;
 	assert_int_equal(route(&r, &out), JY_OK);
 	assert_true(out.status);
+	assert_string_equal(out.call, "status");
 	assert_int_equal(
 	    route_read(&arena, (const uint8_t *)"\xff\xff", 2, &out),
 	    JY_EINVAL);
@@ -149,8 +300,8 @@ test_unpack_bound(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(buf); i += 2) {
-		/* Field 15, which is none of ours: a varint of 0. */
-		memcpy(buf + i, "\x78\x00", 2);
+		/* Field 14, which is none of ours: a varint of 0. */
+		memcpy(buf + i, "\x70\x00", 2);
 	}
 	m = unpack(&arena, &joinery__v1__request__descriptor, buf, sizeof(buf));
 	assert_non_null(m);
@@ -201,6 +352,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_route_agrees),
 		cmocka_unit_test(test_route_session),
+		cmocka_unit_test(test_route_rejoin),
+		cmocka_unit_test(test_route_home_and_trace),
+		cmocka_unit_test(test_route_peer_test),
+		cmocka_unit_test(test_route_nested),
 		cmocka_unit_test(test_route_oddities),
 		cmocka_unit_test(test_unpack_bound),
 		cmocka_unit_test(test_pending),

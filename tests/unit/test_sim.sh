@@ -35,3 +35,4 @@ for seed in 1 20260131 4294967295; do
 	"$python" "$srcdir/tests/vectors/oracle.py" "$other"
 done
 JOINERY_SIM=$sim "$python" "$srcdir/tests/unit/test_sim_join.py"
+JOINERY_SIM=$sim "$python" "$srcdir/tests/unit/test_sim_bi.py"

@@ -125,17 +125,139 @@ test_state(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+static const char old_line[] =
+    "0100000000000000,0000000000000001,1,10,9,1000\n";
+static const char new_line[] =
+    "0100000000000000,0000000000000001,1,10,9,1000,256,65536,"
+    "0003e7/00013f/0102/1,"
+    "c0003f01003e051c000ba304000201a1b2c3d4,"
+    "000102030405060708090a0b0c0d0e0f\n";
+
+static void
+write_text(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	(void)fputs(text, out);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* A line of before there were rejoins: no session, counters at their start. */
+static void
+test_state_of_old(void **state)
+{
+	char path[] = "test_sim_device.XXXXXX";
+	struct sim_fleet f;
+	struct sim_device *d;
+
+	(void)state;
+	fleet_of_two(&f);
+	(void)close(mkstemp(path));
+	write_text(path, old_line);
+	d = &f.devices[0];
+	d->next = 0;
+	assert_int_equal(sim_state_read(&f, path, NULL), JY_OK);
+	assert_int_equal(d->next, 10);
+	assert_int_equal(d->join_nonce, 1000);
+	assert_int_equal(d->rj_count0, 0);
+	assert_int_equal(d->rj_count1, 0);
+	assert_false(d->session.set);
+	assert_false(d->has_last_id);
+	assert_int_equal(d->last_rejoin_len, 0);
+	/* Another device's line stays as it is, whichever version. */
+	f.devices[0].dev_eui.be[0] = 9;
+	assert_int_equal(sim_state_write(&f, path, NULL), JY_OK);
+	f.devices[0].dev_eui.be[0] = 0;
+	assert_int_equal(sim_state_read(&f, path, NULL), JY_OK);
+	assert_int_equal(unlink(path), 0);
+	sim_fleet_fini(&f);
+}
+
+/* Session, counters and last rejoin-request come back, and go out again. */
+static void
+test_state_of_rejoins(void **state)
+{
+	char path[] = "test_sim_device.XXXXXX";
+	char text[256] = "";
+	struct sim_fleet f;
+	struct sim_device *d;
+	FILE *in;
+
+	(void)state;
+	fleet_of_two(&f);
+	(void)close(mkstemp(path));
+	write_text(path, new_line);
+	f.count = 1;
+	d = &f.devices[0];
+	assert_int_equal(sim_state_read(&f, path, NULL), JY_OK);
+	assert_int_equal(d->rj_count0, 256);
+	assert_int_equal(d->rj_count1, 65536);
+	assert_true(d->session.set);
+	assert_true(sim_spec_opt_neg(&d->session.join));
+	assert_true(eui64_eq(&d->session.join.dev_eui, &d->dev_eui));
+	assert_true(eui64_eq(&d->session.join.join_eui, &d->join_eui));
+	assert_int_equal(d->session.join.counter, 0x0102);
+	assert_int_equal(d->session.join.accept.join_nonce, 0x0003E7);
+	assert_int_equal(d->session.join.accept.net_id, 0x00013F);
+	assert_int_equal(d->last_rejoin_len, SIM_REJOIN_LEN);
+	assert_int_equal(d->last_rejoin[2], 0x3F);
+	assert_true(d->has_last_id);
+	assert_int_equal(d->last_id[15], 0x0F);
+	assert_int_equal(sim_state_write(&f, path, NULL), JY_OK);
+	in = fopen(path, "r");
+	assert_non_null(in);
+	assert_non_null(fgets(text, sizeof(text), in));
+	(void)fclose(in);
+	assert_string_equal(text, new_line);
+	assert_int_equal(unlink(path), 0);
+	sim_fleet_fini(&f);
+}
+
+static void
+test_rj_counts(void **state)
+{
+	struct sim_device d = { .rj_count0 = 0xFF, .rj_count1 = 0xFFFF };
+	uint16_t n = 0;
+
+	(void)state;
+	assert_true(sim_device_rj_count(&d, SIM_REJOIN_ROAMING, &n));
+	assert_int_equal(n, 0xFF);
+	assert_true(sim_device_rj_count(&d, SIM_REJOIN_REKEY, &n));
+	assert_int_equal(n, 0x100);
+	assert_true(sim_device_rj_count(&d, SIM_REJOIN_WITH_EUI, &n));
+	assert_int_equal(n, 0xFFFF);
+	assert_false(sim_device_rj_count(&d, SIM_REJOIN_WITH_EUI, &n));
+}
+
+#define WHO "0100000000000000,0000000000000001,"
+
 static void
 test_state_errors(void **state)
 {
-	static const char *const lines[] = { "x\n", "\n",
-		"0100000000000000,0000000000000001,1,2,2\n",
-		"0100000000000000,0000000000000001,1,2,3,0\n",
-		"0100000000000000,0000000000000001,1,2,1,16777216\n",
-		"0100000000000000,0000000000000001,1,65537,1,1\n",
-		"0100000000000000,0000000000000001,65536,2,1,1\n",
-		"0100000000000000,0000000000000001,1,2,1,1 \n",
-		"0100000000000000,0000000000000001,1,2,1,1" };
+	static const char *const lines[] = {
+		WHO,
+		WHO "1,2,2\n",
+		WHO "1,2,3,0\n",
+		WHO "1,2,1,16777216\n",
+		WHO "1,65537,1,1\n",
+		WHO "65536,2,1,1\n",
+		WHO "1,2,1,1 \n",
+		WHO "1,2,1,1",
+		WHO "1,2,1,1,\n",
+		WHO "1,2,1,1,1,1\n",
+		WHO "1,2,1,1,1,1,-,-\n",
+		WHO "1,2,1,1,1,1,-,-,-",
+		WHO "1,2,1,1,1,1,-,-,-,\n",
+		WHO "1,2,1,1,65537,1,-,-,-\n",
+		WHO "1,2,1,1,1,65537,-,-,-\n",
+		WHO "1,2,1,1,1,1,000001/000013/0001,-,-\n",
+		WHO "1,2,1,1,1,1,000001/000013/0001/2,-,-\n",
+		WHO "1,2,1,1,1,1,000001/000013/0001/1/,-,-\n",
+		WHO "1,2,1,1,1,1,-,c000,-\n",
+		WHO "1,2,1,1,1,1,-,-,00\n",
+		WHO "1,2,1,1,1,1,,-,-\n",
+	};
 	char path[] = "test_sim_device.XXXXXX";
 	struct sim_fleet f;
 
@@ -209,6 +331,9 @@ main(void)
 		cmocka_unit_test(test_counting_nonces),
 		cmocka_unit_test(test_join_nonces),
 		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_state_of_old),
+		cmocka_unit_test(test_state_of_rejoins),
+		cmocka_unit_test(test_rj_counts),
 		cmocka_unit_test(test_state_errors),
 		cmocka_unit_test(test_fleet_grows),
 		cmocka_unit_test(test_stats),

@@ -318,6 +318,186 @@ class RightAnswers(SimTest):
                      "other=@" + self.files.path("ns.kek"))
 
 
+class Rejoins(SimTest):
+    def setUp(self):
+        super().setUp()
+        self.version("1.1")
+        self.state = ["--state", self.files.path("state")]
+
+    def rejoin(self, status, *args, conn=None):
+        return self.run_sim(status, "rejoin", *(conn or self.unix()),
+                            *self.device(), *self.keks(), *self.state, *args)
+
+    def device_of_server(self):
+        return next(iter(self.server.devices.values()))
+
+    def test_after_a_join(self):
+        for cf_list in ([], ["--cf-list", CF_LIST]):
+            with self.subTest(cf_list=cf_list):
+                self.version("1.1")
+                out = self.join(OK, "--then-rejoin", "0,1,2,0,1,2", *cf_list,
+                                conn=self.tls())
+                self.assertEqual(out.splitlines().count("joined"), 1)
+                self.assertEqual(out.splitlines().count("rejoined"), 6)
+                self.assertNotIn("FAILED", out)
+                self.assertEqual(self.device_of_server().join_nonce, 7)
+
+    def test_runs_of_their_own(self):
+        self.join(OK, *self.state)
+        for round_ in range(3):
+            for kind in "012":
+                self.rejoin(OK, "--type", kind)
+        self.assertEqual(self.device_of_server().rj_count1, 2)
+        self.assertEqual(self.device_of_server().rj_count0, 0)
+        out = self.rejoin(OK, "--type", "0,1,2", "--json")
+        lines = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([line["result"] for line in lines], ["rejoined"] * 3)
+        self.assertEqual(lines[0]["rj_count0"], "0")
+        self.assertEqual(lines[1]["rj_count1"], "3")
+
+    def test_type_1_needs_no_session(self):
+        self.rejoin(OK, "--type", "1", "--rj-count", "255")
+        self.rejoin(OK, "--type", "1")
+        self.assertEqual(self.device_of_server().rj_count1, 256)
+        self.rejoin(OK, "--type", "0")
+        self.rejoin(OK, "--type", "1", "--rj-count", "256", "--expect",
+                    "RJ_COUNT_REPLAYED")
+
+    def test_no_switch(self):
+        self.join(OK, *self.state)
+        for _ in range(3):
+            self.rejoin(OK, "--type", "0", "--no-switch")
+        self.assertEqual(self.device_of_server().rj_count0, 2)
+        self.assertEqual(len(self.device_of_server().live), 4)
+        self.rejoin(OK, "--type", "2")
+        self.rejoin(OK, "--type", "2")
+        self.assertEqual(self.device_of_server().rj_count0, 0)
+        self.assertEqual(len(self.device_of_server().live), 2)
+
+    def test_repeat_last(self):
+        self.rejoin(USAGE, "--repeat-last")
+        self.join(OK, *self.state)
+        for kind in "012":
+            with self.subTest(kind=kind):
+                self.rejoin(OK, "--type", kind)
+                self.server.fault = "repeat_ok"
+                self.rejoin(OK, "--repeat-last")
+                self.server.fault = ""
+                self.rejoin(OK, "--repeat-last", "--expect",
+                            "RJ_COUNT_REPLAYED")
+        # The device hears the answer only when it comes again.
+        self.rejoin(OK, "--type", "0", "--no-switch")
+        self.server.fault = "repeat_ok"
+        self.rejoin(OK, "--repeat-last")
+        self.server.fault = ""
+        self.rejoin(OK, "--type", "0")
+        self.assertEqual(self.device_of_server().rj_count0, 0)
+
+    def test_repeated_answer_keeps_its_session_key_id(self):
+        self.join(OK, *self.state)
+        self.rejoin(OK, "--type", "0")
+        answer = self.device_of_server().last[0][1]
+        answer[1] = (2, bytes(16))
+        self.server.fault = "repeat_ok"
+        self.assertRegex(self.rejoin(FAILED, "--repeat-last"),
+                         "FAILED +SessionKeyID")
+
+    def test_misdeeds_are_of_the_last_request(self):
+        out = self.join(OK, "--then-rejoin", "0,1", "--flip-mic", "--expect",
+                        "MIC_FAILED")
+        self.assertEqual(out.splitlines()[-1], "refused as expected")
+        self.assertIn("joined", out.splitlines())
+        self.assertIn("rejoined", out.splitlines())
+        raw = "c000" + "00" * 17
+        self.join(OK, "--then-rejoin", "0", "--raw-phy", raw, "--expect",
+                  "UNKNOWN_DEVICE", "--dev-nonce", "1")
+        self.join(OK, "--then-rejoin", "0", "--raw-phy", raw + "00",
+                  "--expect", "FRAME_SIZE", "--dev-nonce", "2")
+
+    def test_raw_rejoin_of_any_device(self):
+        self.version("1.0.4")
+        self.rejoin(OK, "--type", "1", "--raw-phy", "c001" + "00" * 22,
+                    "--expect", "UNKNOWN_DEVICE")
+
+    def test_a_refused_step_ends_the_turn(self):
+        self.server.devices[(bytes(8), bytes(8))] = Device()
+        self.server.fault = "rejoin_under_root_key"
+        out = self.join(FAILED, "--then-rejoin", "0,1")
+        self.assertEqual(out.count("rejoin-request"), 1)
+        self.assertRegex(out, "not rejoined: MIC")
+
+    def test_faults(self):
+        for fault, check in FAULTS.items():
+            if fault == "mic_of_other_version":
+                continue  # of a join, under the root key
+            for kind in "012":
+                with self.subTest(fault=fault, kind=kind):
+                    self.version("1.1")
+                    if os.path.exists(self.state[1]):
+                        os.remove(self.state[1])
+                    self.server.fault = ""
+                    self.join(OK, *self.state)
+                    self.server.fault = fault
+                    out = self.rejoin(FAILED, "--type", kind, "--cf-list",
+                                      CF_LIST)
+                    self.assertRegex(out, rf"FAILED +\w*{check}")
+                    self.assertIn("not rejoined: ", out.splitlines()[-1])
+
+    def test_faults_of_rejoins(self):
+        for fault in ("rejoin_under_root_key", "rejoin_as_join"):
+            for kind in "012":
+                with self.subTest(fault=fault, kind=kind):
+                    self.version("1.1")
+                    self.server.fault = fault
+                    self.assertRegex(
+                        self.join(FAILED, "--then-rejoin", kind),
+                        "FAILED +MIC")
+
+    def test_many(self):
+        lines = ""
+        self.server.devices = {}
+        for i in range(6):
+            eui = f"0004a30b001c05{i:02x}"
+            lines += f"{JOIN_EUI},{eui},1.1,{NWK_KEY},{APP_KEY}\n"
+            self.server.devices[
+                (bytes.fromhex(JOIN_EUI), bytes.fromhex(eui))] = Device(
+                    bytes.fromhex(NWK_KEY), bytes.fromhex(APP_KEY))
+        self.files.write("devices", lines)
+        fleet = ["--devices", self.files.path("devices"), "--net-id",
+                 "000013", *self.keks(), *self.state]
+        out = self.run_sim(OK, "join", *self.tls(), *fleet, "--count", "30",
+                           "--in-flight", "16", "--then-rejoin", "0,1,2")
+        self.assertIn("120 answers", out)
+        out = self.run_sim(OK, "rejoin", *self.unix(), *fleet, "--count",
+                           "60", "--in-flight", "16", "--type", "0,0")
+        self.assertIn("120 answers", out)
+        for device in self.server.devices.values():
+            self.assertEqual(device.join_nonce, 40)
+
+    def test_old_state_file(self):
+        """One of before there were rejoins; the next run rewrites it."""
+        self.files.write(
+            "state", f"{JOIN_EUI},{DEV_EUI},7,3,3,9\n"
+            f"{JOIN_EUI},0004a30b001c05ff,1,2,2,2\n")
+        err = self.rejoin(USAGE, "--type", "0")
+        self.assertIn("it has to join first", err)
+        self.device_of_server().join_nonce = 9
+        self.join(OK, *self.state)
+        self.rejoin(OK, "--type", "0,1,2")
+        self.assertEqual(self.device_of_server().dev_nonces, {b"\0\3"})
+        with open(self.state[1], encoding="ascii") as file:
+            lines = file.read().splitlines()
+        self.assertIn(f"{JOIN_EUI},0004a30b001c05ff,1,2,2,2", lines)
+
+    def test_rj_counts_do_not_wrap(self):
+        self.rejoin(OK, "--type", "1", "--rj-count", "65535")
+        self.assertIn("lacks an RJcount1", self.rejoin(USAGE, "--type", "1"))
+        # Only the second request of a run finds none.
+        self.rejoin(CONNECTION, "--type", "0,0", "--rj-count", "65535",
+                    "--no-switch")
+        self.assertIn("lacks an RJcount0", self.rejoin(USAGE, "--type", "2"))
+
+
 class WrongAnswers(SimTest):
     def test_faults(self):
         for fault, check in FAULTS.items():
@@ -435,6 +615,18 @@ class Usage(SimTest):
                 ["join", *self.unix(), *one, "--count"],
                 ["join", *self.unix(), *one, "more"],
                 ["keys", *self.unix()],
+                ["rejoin", *self.unix(), *one],
+                ["rejoin", *self.unix(), *one, "--type", "3"],
+                ["rejoin", *self.unix(), *one, "--type", "0,"],
+                ["rejoin", *self.unix(), *one, "--type", "01"],
+                ["rejoin", *self.unix(), *one, "--type", ""],
+                ["rejoin", *self.unix(), *one, "--type", ",".join("0" * 17)],
+                ["rejoin", *self.unix(), *one, "--type", "1"],
+                ["rejoin", *self.unix(), *one, "--dev-nonce", "1"],
+                ["join", *self.unix(), *one, "--type", "1"],
+                ["join", *self.unix(), *one, "--then-rejoin", "1"],
+                ["join", *self.unix(), *one, "--then-rejoin", "1",
+                 "--repeat-last", "--state", self.files.path("none")],
                 ["vectors", "--seed", "x"]):
             with self.subTest(args=args):
                 self.assertNotEqual(self.run_sim(USAGE, *args), "")

@@ -5,6 +5,7 @@ It speaks the framed protocol (PROTOCOL.md) with a codec of its own and
 computes joins with tests/vectors/oracle.py, so that it shares no code with
 joinery-sim, which it is there to put to the test.
 """
+import copy
 import os
 import socket
 import ssl
@@ -17,11 +18,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 import oracle  # noqa: E402
 
 # Field numbers of proto/joinery.proto, written down again.
-CALL_JOIN, CALL_NETWORK_KEYS, CALL_APP_S_KEY = 3, 4, 5
+CALL_JOIN, CALL_NETWORK_KEYS, CALL_APP_S_KEY, CALL_REJOIN = 3, 4, 5, 6
 RESULT_ERROR, RESULT_PING = 2, 3
 ERRORS = {"FRAME_SIZE": 4, "UNKNOWN_DEVICE": 7, "UNKNOWN_SESSION": 8,
           "MIC_FAILED": 9, "DEV_NONCE_REPLAYED": 10, "NOT_ALLOWED": 6,
-          "BUSY": 71}
+          "MALFORMED_REQUEST": 1, "RJ_COUNT_REPLAYED": 17, "BUSY": 71}
 KEY_FIELDS = {"NwkSKey": 4, "FNwkSIntKey": 5, "SNwkSIntKey": 6,
               "NwkSEncKey": 7, "AppSKey": 8}
 
@@ -81,6 +82,8 @@ class Device:
         self.nwk_key, self.app_key = nwk_key, app_key
         self.join_nonce = 0
         self.dev_nonces = set()
+        self.live = []    # the session in use and those after it
+        self.rj_count0 = self.rj_count1 = -1
 
 
 class Server:
@@ -104,6 +107,17 @@ class Server:
             v10_root="nwk", join_eui=phy[1:9][::-1], dev_eui=phy[9:17][::-1],
             dev_nonce=phy[17:19][::-1], join_nonce=b"\0\0\0",
             net_id=call[3].to_bytes(3, "big"),
+            dev_addr=call[4].to_bytes(4, "big"),
+            dl_settings=bytes([call[5]]), rx_delay=bytes([call[6]]),
+            cf_list=call.get(7, b""))
+
+    def rejoin(self, call, phy, device):
+        """The oracle's rejoin, but for the session of types 0 and 2."""
+        return oracle.Rejoin(
+            phy[1], phy[-6:-4][::-1], opt_neg=call[5] >= 0x80,
+            nwk_key=device.nwk_key, app_key=device.app_key, v10_root="nwk",
+            join_eui=call[9], dev_eui=phy[-14:-6][::-1],
+            join_nonce=b"\0\0\0", net_id=call[3].to_bytes(3, "big"),
             dev_addr=call[4].to_bytes(4, "big"),
             dl_settings=bytes([call[5]]), rx_delay=bytes([call[6]]),
             cf_list=call.get(7, b""))
@@ -151,8 +165,7 @@ class Server:
 
     def accept(self, join):
         """The join-accept, with what is wrong about its fields or octets."""
-        sent = oracle.Join(**{k: v for k, v in vars(join).items()
-                              if not k.endswith("_root") or k == "v10_root"})
+        sent = copy.copy(join)
         if self.fault.startswith("wrong_field_"):
             name = self.fault.removeprefix("wrong_field_")
             value = getattr(sent, name)
@@ -166,7 +179,8 @@ class Server:
             frame, mic = sent.accept_clear()
             mic = mic[:3] + bytes([mic[3] ^ 1])
             phy = bytearray(frame[:1] +
-                            oracle.aes_decrypt(sent.nwk_root, frame[1:] + mic))
+                            oracle.aes_decrypt(sent.accept_key,
+                                               frame[1:] + mic))
         if self.fault == "mic_of_other_version":
             frame, _ = sent.accept_clear()
             mic = oracle.cmac(sent.nwk_root, frame + b"x")[:4]
@@ -176,6 +190,15 @@ class Server:
             frame, mic = sent.accept_clear()
             phy = bytearray(frame[:1] +
                             oracle.aes_encrypt(sent.nwk_root, frame[1:] + mic))
+        if self.fault == "rejoin_under_root_key":
+            frame, mic = sent.accept_clear()
+            phy = bytearray(frame[:1] +
+                            oracle.aes_decrypt(sent.nwk_root, frame[1:] + mic))
+        if self.fault == "rejoin_as_join":
+            frame, mic = oracle.Join.accept_clear(sent)
+            phy = bytearray(frame[:1] +
+                            oracle.aes_decrypt(sent.accept_key,
+                                               frame[1:] + mic))
         if self.fault == "wrong_mhdr":
             phy[0] = 0x21
         if self.fault == "short_accept":
@@ -199,6 +222,48 @@ class Server:
         if join.dev_nonce in device.dev_nonces:
             return self.error("DEV_NONCE_REPLAYED")
         device.dev_nonces.add(join.dev_nonce)
+        device.live, device.rj_count0 = [], -1
+        return self.accepted(device, join)
+
+    def rejoin_session(self, device, rejoin, phy):
+        """The session whose key made the MIC; it is live now."""
+        for i, session in reversed(list(enumerate(device.live))):
+            rejoin.session = session
+            if rejoin.request() == phy:
+                if i > 0:
+                    device.rj_count0 = -1
+                device.live = device.live[i:]
+                return session
+        return None
+
+    def do_rejoin(self, call):
+        phy = call[1]
+        if len(phy) != (24 if phy[1] == 1 else 19):
+            return self.error("FRAME_SIZE")
+        device = self.devices.get((call[9], phy[-14:-6][::-1]))
+        if device is None:
+            return self.error("UNKNOWN_DEVICE")
+        rejoin = self.rejoin(call, phy, device)
+        if self.fault == "repeat_ok" and getattr(device, "phy", 0) == phy:
+            return device.last
+        count = int.from_bytes(rejoin.dev_nonce, "big")
+        if phy[1] == 1:
+            if rejoin.request() != phy:
+                return self.error("MIC_FAILED")
+            last, device.rj_count1 = device.rj_count1, max(
+                count, device.rj_count1)
+        else:
+            if self.rejoin_session(device, rejoin, phy) is None:
+                return self.error("MIC_FAILED")
+            last, device.rj_count0 = device.rj_count0, max(
+                count, device.rj_count0)
+        if count <= last:
+            return self.error("RJ_COUNT_REPLAYED")
+        device.phy = phy
+        return self.accepted(device, rejoin)
+
+    def accepted(self, device, join):
+        device.live.append(join)
         join.join_nonce = self.next_join_nonce(device)
         session_id = os.urandom(16)
         self.sessions[session_id] = join
@@ -241,6 +306,8 @@ class Server:
             return [(RESULT_PING, [])]
         if CALL_JOIN in request:
             return self.do_join(decode(request[CALL_JOIN]))
+        if CALL_REJOIN in request:
+            return self.do_rejoin(decode(request[CALL_REJOIN]))
         if self.fault == "fetch_refused":
             return self.error("NOT_ALLOWED")
         if CALL_NETWORK_KEYS in request:
