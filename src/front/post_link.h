@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "src/front/post_site.h"
 #include "src/front/tls_client.h"
 
 struct event_base;
@@ -23,14 +24,6 @@ struct post_net {
 	struct evdns_base *dns; /* NULL: not needed yet */
 	unsigned lookups;       /* under way */
 	struct tls_clients *tls;
-};
-
-/* Where to; borrowed for the life of a link. */
-struct post_site {
-	bool is_tls;
-	char *host; /* without brackets */
-	uint16_t port;
-	struct tls_client_files files;
 };
 
 /* What is sent; shared with connections that are going down. */
@@ -62,7 +55,7 @@ struct post_link_ops {
 	void (*ended)(void *arg, struct post_link *l);
 };
 
-/* NULL when memory is short. */
+/* Borrows all for its life; NULL when memory is short. */
 struct post_link *post_link_new(struct post_net *net,
     const struct post_site *site, const struct post_link_ops *ops, void *arg);
 void post_link_free(struct post_link *l);
