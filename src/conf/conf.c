@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * joinery.conf, the one door to libconfuse.  conf.def makes the table of
- * options, their ranges and the printer; the checks at the end of this file
- * are those that need more than a range.
+ * options, their ranges and the printer; checks that need more than a range
+ * are in check.c.
  *
  * libconfuse gives its callbacks no pointer of ours, so a load in progress
  * stands in a static variable: configuration is read by one thread.
@@ -17,22 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/base/log.h"
 #include "src/base/sys.h"
-#include "src/conf/admin.h"
-
-enum option {
-#define STR(name, field, def, help) OPTION_##field,
-#define NUM(name, field, def, min, max, help) OPTION_##field,
-#define BOOL(name, field, def, help) OPTION_##field,
-#define LIST(name, field, help) OPTION_##field,
-#include "src/conf/conf.def"
-#undef STR
-#undef NUM
-#undef BOOL
-#undef LIST
-	OPTION_COUNT
-};
+#include "src/conf/check.h"
 
 enum kind {
 	KIND_TEXT,
@@ -66,25 +52,17 @@ struct loading {
 
 static struct loading *loading;
 
-static enum jy_err fault(const struct loading *ld, enum option option,
-    const char *fmt, ...) JY_PRINTF(3, 4);
-
 /* Refuse the value of an option, with the line where it was set. */
 static enum jy_err
-fault(const struct loading *ld, enum option option, const char *fmt, ...)
+refuse(const struct loading *ld, const struct conf_fault *fault)
 {
-	char text[160];
-	va_list ap;
+	const char *name = options[fault->option].name;
+	int line = ld->lines[fault->option];
 
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	if (ld->lines[option] == 0) {
-		return err_set(ld->ec, JY_ECONFIG, "%s: %s: %s", ld->path,
-		    options[option].name, text);
-	}
-	return err_set(ld->ec, JY_ECONFIG, "%s:%d: %s: %s", ld->path,
-	    ld->lines[option], options[option].name, text);
+	return line == 0 ? err_set(ld->ec, JY_ECONFIG, "%s: %s: %s", ld->path,
+			       name, fault->text)
+			 : err_set(ld->ec, JY_ECONFIG, "%s:%d: %s: %s",
+			       ld->path, line, name, fault->text);
 }
 
 /* ---- what libconfuse calls while it reads ---- */
@@ -101,7 +79,7 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	    cfg->line, text);
 }
 
-static enum option
+static enum conf_option
 option_find(const char *name)
 {
 	size_t i = 0;
@@ -110,14 +88,14 @@ option_find(const char *name)
 		i++;
 		jy_assert(i < OPTION_COUNT);
 	}
-	return (enum option)i;
+	return (enum conf_option)i;
 }
 
 /* Called when a value is set; of a list, for each of its items. */
 static int
 on_value(cfg_t *cfg, cfg_opt_t *opt)
 {
-	enum option option = option_find(cfg_opt_name(opt));
+	enum conf_option option = option_find(cfg_opt_name(opt));
 	int64_t min = options[option].min, max = options[option].max;
 	int64_t value;
 
@@ -234,161 +212,6 @@ conf_free(struct conf *conf)
 	free(conf);
 }
 
-/* ---- checks ---- */
-
-static enum jy_err
-check_listeners(const struct loading *ld, const struct conf *conf)
-{
-	const char *port = strrchr(conf->tls_listen, ':');
-	char *end = NULL;
-	unsigned long n;
-
-	if (conf->socket[0] == '\0' && conf->tls_listen[0] == '\0') {
-		return fault(ld, OPTION_socket,
-		    "name a socket or tls-listen, else nobody can ask");
-	}
-	if (conf->tls_listen[0] == '\0') {
-		return JY_OK;
-	}
-	if (port == NULL || port == conf->tls_listen || port[1] < '0' ||
-	    port[1] > '9') {
-		return fault(ld, OPTION_tls_listen,
-		    "write it as address:port or [address]:port");
-	}
-	n = strtoul(port + 1, &end, 10);
-	if (*end != '\0' || n < 1 || n > 65535) {
-		return fault(ld, OPTION_tls_listen,
-		    "port %s is not within 1 to 65535", port + 1);
-	}
-	return JY_OK;
-}
-
-/* The three files of TLS stand together, and with tls-listen. */
-static enum jy_err
-check_tls_files(const struct loading *ld, const struct conf *conf)
-{
-	const struct {
-		enum option option;
-		const char *value;
-	} files[] = {
-		{ OPTION_tls_certificate, conf->tls_certificate },
-		{ OPTION_tls_key, conf->tls_key },
-		{ OPTION_tls_client_ca, conf->tls_client_ca },
-	};
-	bool listening = conf->tls_listen[0] != '\0';
-
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		bool named = files[i].value[0] != '\0';
-
-		if (listening && !named) {
-			return fault(
-			    ld, files[i].option, "tls-listen needs it");
-		}
-		if (!listening && named) {
-			return fault(ld, files[i].option,
-			    "has no use without tls-listen");
-		}
-	}
-	return JY_OK;
-}
-
-static enum jy_err
-check_admin_uids(const struct loading *ld, const struct conf *conf)
-{
-	for (size_t i = 0; i < conf->admin_uids.count; i++) {
-		uint32_t uid;
-
-		if (!conf_uid_parse(conf->admin_uids.items[i], &uid)) {
-			return fault(ld, OPTION_admin_uids,
-			    "'%s' is not a user id; write its number",
-			    conf->admin_uids.items[i]);
-		}
-	}
-	return JY_OK;
-}
-
-static enum jy_err
-check_token(const struct loading *ld, const struct conf *conf)
-{
-	const char *query = strchr(conf->token_uri, '?');
-
-	if (conf->token_uri[0] == '\0') {
-		return fault(ld, OPTION_token_uri, "name the token");
-	}
-	if (strncmp(conf->token_uri, "pkcs11:", 7) != 0) {
-		return fault(
-		    ld, OPTION_token_uri, "does not begin with pkcs11:");
-	}
-	if (query != NULL && strcasestr(query, "pin-value") != NULL) {
-		return fault(ld, OPTION_token_uri,
-		    "a PIN does not belong here; put it in a file and write "
-		    "pin-source=file:/path");
-	}
-	return JY_OK;
-}
-
-/* Each session pins a few keys at a time. */
-static enum jy_err
-check_key_cache(const struct loading *ld, const struct conf *conf)
-{
-	if (conf->key_cache < 4 * conf->sessions) {
-		return fault(ld, OPTION_key_cache,
-		    "%" PRId64 " is less than 4 for each of %" PRId64
-		    " sessions",
-		    conf->key_cache, conf->sessions);
-	}
-	return JY_OK;
-}
-
-static enum jy_err
-check_words(const struct loading *ld, const struct conf *conf)
-{
-	static const char *const answers[] = { "yes", "no", "auto" };
-	enum log_level level;
-	size_t i = 0;
-
-	if (!log_level_parse(conf->log_level, &level)) {
-		return fault(ld, OPTION_log_level,
-		    "'%s' is none of error, warn, notice, info, debug",
-		    conf->log_level);
-	}
-	while (i < ARRAY_LEN(answers) &&
-	    strcmp(answers[i], conf->app_s_key) != 0) {
-		i++;
-	}
-	if (i == ARRAY_LEN(answers)) {
-		return fault(ld, OPTION_app_s_key,
-		    "'%s' is none of yes, no, auto", conf->app_s_key);
-	}
-	if (conf->store[0] == '\0') {
-		return fault(ld, OPTION_store, "name a directory");
-	}
-	return JY_OK;
-}
-
-static enum jy_err
-conf_check(const struct loading *ld, const struct conf *conf)
-{
-	static enum jy_err (*const checks[])(
-	    const struct loading *, const struct conf *) = {
-		check_listeners,
-		check_tls_files,
-		check_admin_uids,
-		check_token,
-		check_key_cache,
-		check_words,
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		enum jy_err err = checks[i](ld, conf);
-
-		if (err != JY_OK) {
-			return err;
-		}
-	}
-	return JY_OK;
-}
-
 /* ---- the door ---- */
 
 /* libconfuse's scanner ends the process when it cannot read a directory. */
@@ -412,6 +235,7 @@ conf_load(const char *path, struct conf **out, struct errctx *ec)
 	struct errctx own = ERRCTX_INIT;
 	struct loading ld = { .path = path, .ec = ec != NULL ? ec : &own };
 	enum jy_err err = file_check(path, ld.ec);
+	struct conf_fault fault;
 	struct conf *conf = NULL;
 	cfg_t *cfg;
 	int result;
@@ -431,7 +255,7 @@ conf_load(const char *path, struct conf **out, struct errctx *ec)
 		err = err_set(ld.ec, JY_ECONFIG, "%s: cannot read it", path);
 	} else {
 		conf = conf_take(cfg);
-		err = conf_check(&ld, conf);
+		err = conf_check(conf, &fault) ? JY_OK : refuse(&ld, &fault);
 	}
 	(void)cfg_free(cfg);
 	if (err != JY_OK) {

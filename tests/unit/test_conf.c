@@ -57,6 +57,15 @@ test_defaults(void **state)
 	assert_int_equal(conf->admin_uids.count, 0);
 	assert_int_equal(conf->worker_queue, 1024);
 	assert_string_equal(conf->app_s_key, "auto");
+	assert_int_equal(conf->repeat_window_ms, 10000);
+	assert_string_equal(conf->bi_listen, "");
+	assert_string_equal(conf->bi_plain_listen, "");
+	assert_string_equal(conf->bi_client_certificate, "optional");
+	assert_int_equal(conf->bi_proxies.count, 0);
+	assert_string_equal(conf->bi_proxy_header, "X-Joinery-Peer");
+	assert_int_equal(conf->join_euis.count, 0);
+	assert_string_equal(conf->default_join_eui, "");
+	assert_string_equal(conf->rejoin_mic, "check");
 	conf_free(conf);
 	conf_free(NULL);
 	conf_free(load_ok(TOKEN "sessions = 32\nkey-cache = 128\n"));
@@ -82,6 +91,59 @@ test_values(void **state)
 	assert_string_equal(conf->admin_uids.items[1], "1001");
 	assert_string_equal(conf->tls_listen, "[::1]:8443");
 	assert_string_equal(conf->app_s_key, "no");
+	conf_free(conf);
+}
+
+static void
+test_backend_interfaces(void **state)
+{
+	static const char *const plain[] = { "127.0.0.1:80", "127.9.8.7:1",
+		"[::1]:8080", "::1:8080", "/run/joinery/bi.sock" };
+	struct conf *conf =
+	    load_ok(TOKEN "bi-listen = '[::]:8444'\n"
+			  "tls-certificate = a.pem\n"
+			  "tls-key = b.pem\n"
+			  "tls-client-ca = c.pem\n"
+			  "bi-plain-listen = '/run/joinery/bi.sock'\n"
+			  "bi-client-certificate = required\n"
+			  "bi-proxies = {'unix', '10.0.0.1', 'fe80::1'}\n"
+			  "bi-proxy-header = 'X-Client.Name_1'\n"
+			  "bi-peer-connections = 65536\n"
+			  "bi-answer-queue = 1\n"
+			  "bi-answer-deadline = 600\n");
+
+	(void)state;
+	assert_string_equal(conf->bi_listen, "[::]:8444");
+	assert_string_equal(conf->bi_plain_listen, "/run/joinery/bi.sock");
+	assert_string_equal(conf->bi_client_certificate, "required");
+	assert_int_equal(conf->bi_proxies.count, 3);
+	assert_string_equal(conf->bi_proxies.items[2], "fe80::1");
+	assert_string_equal(conf->bi_proxy_header, "X-Client.Name_1");
+	conf_free(conf);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+		char text[128];
+
+		(void)snprintf(text, sizeof(text),
+		    TOKEN "socket = ''\nbi-plain-listen = '%s'\n", plain[i]);
+		conf_free(load_ok(text));
+	}
+}
+
+static void
+test_join_euis(void **state)
+{
+	struct conf *conf =
+	    load_ok(TOKEN "join-euis = {'70b3d57ed0000000/40',\n"
+			  "    'A84041000181A1B2', '0000000000000000/0'}\n"
+			  "default-join-eui = '70B3D57ED0000001'\n"
+			  "rejoin-mic = ns\nrepeat-window = 0\n");
+
+	(void)state;
+	assert_int_equal(conf->join_euis.count, 3);
+	assert_string_equal(conf->join_euis.items[0], "70b3d57ed0000000/40");
+	assert_string_equal(conf->default_join_eui, "70B3D57ED0000001");
+	assert_string_equal(conf->rejoin_mic, "ns");
+	assert_int_equal(conf->repeat_window_ms, 0);
 	conf_free(conf);
 }
 
@@ -132,6 +194,62 @@ test_refusals(void **state)
 		{ TOKEN "log-level = loud\n", ":2: ", "'loud' is none of" },
 		{ TOKEN "app-s-key = maybe\n", ":2: ", "yes, no, auto" },
 		{ TOKEN "store = ''\n", ":2: ", "name a directory" },
+		{ TOKEN "app-s-key = ', '\n", ":2: ", "yes, no, auto" },
+		{ TOKEN "\n\ntls-key = b\n", ":4: ", "or bi-listen" },
+		{ TOKEN "bi-listen = 'here'\n", ":2: ", "address:port" },
+		{ TOKEN "bi-listen = '1.2.3.4:0'\n", ":2: ", "65535" },
+		{ TOKEN "bi-listen = '[::]:443'\n",
+		    ": tls-certificate: ", "bi-listen needs it" },
+		{ TOKEN "bi-plain-listen = 'bi.sock'\n",
+		    ":2: ", "address:port" },
+		{ TOKEN "bi-plain-listen = '127.0.0.1:http'\n",
+		    ":2: ", "address:port" },
+		{ TOKEN "bi-plain-listen = '127.0.0.1:65536'\n",
+		    ":2: ", "65535" },
+		{ TOKEN "bi-plain-listen = '0.0.0.0:80'\n",
+		    ":2: ", "a loopback address" },
+		{ TOKEN "bi-plain-listen = '[::]:80'\n",
+		    ":2: ", "a loopback address" },
+		{ TOKEN "bi-plain-listen = '[::1:80'\n",
+		    ":2: ", "a loopback address" },
+		{ TOKEN "bi-plain-listen = '[:80'\n",
+		    ":2: ", "a loopback address" },
+		{ TOKEN "bi-plain-listen = 'localhost:80'\n",
+		    ":2: ", "a loopback address" },
+		{ TOKEN "bi-plain-listen = '1270000000000000000000000000000000"
+			"0000000000000000000000000000000001:80'\n",
+		    ":2: ", "a loopback address" },
+		{ TOKEN "bi-client-certificate = never\n",
+		    ":2: ", "required, optional" },
+		{ TOKEN "bi-plain-listen = '/s'\nbi-proxies = {'10.0.0.0/8'}\n",
+		    ":3: ", "'10.0.0.0/8' is neither" },
+		{ TOKEN "bi-plain-listen = '/s'\nbi-proxies = {'proxy'}\n",
+		    ":3: ", "'proxy' is neither" },
+		{ TOKEN "bi-plain-listen = '127.0.0.1:80'\n"
+			"bi-proxies = {'unix'}\n",
+		    ":3: ", "is a Unix socket" },
+		{ TOKEN "bi-proxies = {'10.0.0.1'}\n",
+		    ":2: ", "without bi-plain-listen or bi-listen" },
+		{ TOKEN "bi-proxy-header = ''\n", ":2: ", "HTTP header" },
+		{ TOKEN "bi-proxy-header = 'X Peer'\n", ":2: ", "'X Peer'" },
+		{ TOKEN "bi-proxy-header = 'X-Peer:'\n", ":2: ", "header" },
+		{ TOKEN "bi-peer-connections = 0\n", ":2: ", "within 1" },
+		{ TOKEN "bi-answer-queue = 65537\n", ":2: ", "to 65536" },
+		{ TOKEN "bi-answer-deadline = 601\n", ":2: ", "1 to 600" },
+		{ TOKEN "join-euis = {'70b3d57ed0000000/40', '70b3'}\n",
+		    ":2: ", "'70b3' is no prefix" },
+		{ TOKEN "join-euis = {'70b3d57ed0000001/40'}\n",
+		    ":2: ", "is no prefix" },
+		{ TOKEN "join-euis = {'70b3d57ed0000000/65'}\n",
+		    ":2: ", "is no prefix" },
+		{ TOKEN "default-join-eui = '70b3d57ed0000000'\n",
+		    ":2: ", "no use without join-euis" },
+		{ TOKEN "default-join-eui = '70b3d57ed0000000/40'\n",
+		    ":2: ", "16 hexadecimal digits" },
+		{ TOKEN "default-join-eui = 'none'\n",
+		    ":2: ", "16 hexadecimal digits" },
+		{ TOKEN "rejoin-mic = no\n", ":2: ", "check, ns" },
+		{ TOKEN "repeat-window = 600001\n", ":2: ", "to 600000" },
 	};
 
 	(void)state;
@@ -227,6 +345,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_backend_interfaces),
+		cmocka_unit_test(test_join_euis),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_round_trip),
