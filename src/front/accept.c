@@ -14,13 +14,16 @@
 #include "src/base/log.h"
 #include "src/conf/conf.h"
 #include "src/front/conn.h"
+#include "src/front/http.h"
 #include "src/front/server.h"
 #include "src/front/tls.h"
 
 bool
 accept_has_room(struct server *s, const char *who)
 {
-	if (conns_count(s->conns) < (size_t)s->conf->max_connections) {
+	size_t open = conns_count(s->conns) + http_count(s->http);
+
+	if (open < (size_t)s->conf->max_connections) {
 		return true;
 	}
 	s->stats.connections_refused++;

@@ -366,6 +366,7 @@ bi_request(
 	struct errctx ec = ERRCTX_INIT;
 	struct bi_ask *a;
 
+	s->stats.bi_requests++;
 	if (!is_json(http_header(x, "Content-Type"))) {
 		s->stats.bi_garbage++;
 		log_notice("bi", "refused a request",

@@ -19,9 +19,11 @@
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
 #include "src/front/conn.h"
+#include "src/front/http.h"
 #include "src/front/listener.h"
 #include "src/front/parting.h"
 #include "src/front/pending.h"
+#include "src/front/post.h"
 #include "src/front/spawn.h"
 #include "src/front/supervisor.h"
 #include "src/front/tls.h"
@@ -69,6 +71,7 @@ server_stop(struct server *s, int exit_status)
 	    pending_count(s->pending));
 	supervisor_stop(s->supervisor);
 	conns_finish(s->conns);
+	http_finish(s->http);
 }
 
 /* Leave the loop when all is answered, or when that takes too long. */
@@ -78,7 +81,8 @@ stop_when_done(struct server *s, uint64_t now_us)
 	uint64_t bound_us =
 	    (uint64_t)s->conf->worker_deadline_ms * 1000U + STOP_GRACE_US;
 	bool done = TAILQ_EMPTY(supervisor_workers(s->supervisor)) &&
-	    conns_count(s->conns) == 0 && partings_count(s->partings) == 0;
+	    conns_count(s->conns) == 0 && http_count(s->http) == 0 &&
+	    partings_count(s->partings) == 0 && post_count(s->post) == 0;
 
 	if (done || now_us - s->stop_us > bound_us) {
 		(void)event_base_loopbreak(s->base);
@@ -99,6 +103,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	supervisor_tick(s->supervisor, now_us);
 	if (++rt->ticks % SWEEP_TICKS == 0) {
 		conns_sweep(s->conns, now_us);
+		http_sweep(s->http, now_us);
 		partings_sweep(s->partings, now_us);
 		listener_tick(rt->unix_listener);
 		listener_tick(rt->tls_listener);
@@ -151,6 +156,9 @@ on_hangup(evutil_socket_t signo, short what, void *arg)
 	    "SIGHUP: reading the files of TLS, starting workers that are down",
 	    "%s", "");
 	reload_tls(&rt->server);
+	if (rt->server.post != NULL) {
+		post_reload(rt->server.post);
+	}
 	supervisor_retry(rt->server.supervisor);
 }
 
@@ -292,7 +300,8 @@ server_check(const struct conf *conf, struct errctx *ec)
 		    "worker-program %s: it cannot be executed",
 		    spawn_program(conf));
 	}
-	if (err == JY_OK && conf->tls_listen[0] != '\0') {
+	if (err == JY_OK &&
+	    (conf->tls_listen[0] != '\0' || conf->bi_listen[0] != '\0')) {
 		err = tls_new(conf, &tls, ec);
 		tls_free(tls);
 	}
@@ -311,6 +320,12 @@ open_listeners(struct runtime *rt, struct errctx *ec)
 		if (err == JY_OK) {
 			err = listener_new_tls(s, &rt->tls_listener, ec);
 		}
+	}
+	if (err == JY_OK) {
+		err = http_new(s, &s->http, ec);
+	}
+	if (err == JY_OK && s->http != NULL) {
+		s->post = post_new(s);
 	}
 	if (err == JY_OK && s->conf->socket[0] != '\0') {
 		err = listener_new_unix(s, &rt->unix_listener, ec);
@@ -343,6 +358,8 @@ runtime_fini(struct runtime *rt)
 
 	close_listeners(rt);
 	supervisor_free(s->supervisor); /* answers what is under way */
+	http_free(s->http);
+	post_free(s->post);
 	conns_free(s->conns);
 	traces_free(s->traces);
 	partings_free(s->partings);
@@ -371,9 +388,10 @@ server_run(const struct conf *conf)
 		rt.server.exit_status = EXIT_FAILURE;
 	} else {
 		log_notice("server", "started",
-		    "socket=%s tls_listen=%s "
-		    "workers=%u",
-		    conf->socket, conf->tls_listen, slot_count(conf));
+		    "socket=%s tls_listen=%s bi_listen=%s "
+		    "bi_plain_listen=%s workers=%u",
+		    conf->socket, conf->tls_listen, conf->bi_listen,
+		    conf->bi_plain_listen, slot_count(conf));
 		supervisor_start(rt.server.supervisor);
 		(void)event_base_dispatch(rt.server.base);
 	}

@@ -16,6 +16,7 @@
 #include "proto/counters.h"
 #include "src/base/sys.h"
 #include "src/front/conn.h"
+#include "src/front/http.h"
 #include "src/front/pending.h"
 #include "src/front/respond.h"
 #include "src/front/server.h"
@@ -183,7 +184,8 @@ status_fill(struct server *s, Joinery__V1__StatusAnswer *st)
 	st->has_rss_bytes = 1;
 	st->rss_bytes = rss_bytes(getpid());
 	st->has_connections = 1;
-	st->connections = (uint32_t)conns_count(s->conns);
+	st->connections =
+	    (uint32_t)(conns_count(s->conns) + http_count(s->http));
 	if (ready != NULL) {
 		st->token = (char *)(uintptr_t)ready->token;
 	}

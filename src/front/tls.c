@@ -17,53 +17,12 @@
 
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
+#include "src/front/tls_ctx.h"
 
 struct tls {
 	SSL_CTX *ctx; /* of the framed protocol; NULL: not listening so */
 	SSL_CTX *bi;  /* of Backend Interfaces; NULL: not listening so */
 };
-
-/* TLS 1.2: forward secrecy and AEAD; TLS 1.3 has nothing else. */
-#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
-
-static enum jy_err
-file_error(struct errctx *ec, const char *option, const char *path)
-{
-	char text[120] = "not usable";
-	unsigned long error = ERR_get_error();
-
-	if (error != 0) {
-		ERR_error_string_n(error, text, sizeof(text));
-	}
-	ERR_clear_error();
-	return err_set(ec, JY_ECONFIG, "%s %s: %s", option, path, text);
-}
-
-/* A daemon has nobody to ask for the passphrase of a key. */
-static int
-no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)rwflag;
-	(void)arg;
-	return -1;
-}
-
-static void
-ctx_restrict(SSL_CTX *ctx, int verify)
-{
-	jy_assert(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
-	jy_assert(SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) == 1);
-	SSL_CTX_set_options(ctx,
-	    SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-		SSL_OP_CIPHER_SERVER_PREFERENCE);
-	jy_assert(SSL_CTX_set_num_tickets(ctx, 0) == 1);
-	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_verify(ctx, verify, NULL);
-	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-}
 
 /* Whose client certificates are good. */
 static enum jy_err
@@ -75,24 +34,10 @@ ctx_load_ca(SSL_CTX *ctx, const struct conf *conf, struct errctx *ec)
 	if (names == NULL ||
 	    SSL_CTX_load_verify_file(ctx, conf->tls_client_ca) != 1) {
 		sk_X509_NAME_pop_free(names, X509_NAME_free);
-		return file_error(ec, "tls-client-ca", conf->tls_client_ca);
+		return tls_ctx_file_error(
+		    ec, "tls-client-ca", conf->tls_client_ca);
 	}
 	SSL_CTX_set_client_CA_list(ctx, names); /* takes names */
-	return JY_OK;
-}
-
-static enum jy_err
-ctx_load(SSL_CTX *ctx, const struct conf *conf, struct errctx *ec)
-{
-	if (SSL_CTX_use_certificate_chain_file(ctx, conf->tls_certificate) !=
-	    1) {
-		return file_error(ec, "tls-certificate", conf->tls_certificate);
-	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, conf->tls_key, SSL_FILETYPE_PEM) !=
-		1 ||
-	    SSL_CTX_check_private_key(ctx) != 1) {
-		return file_error(ec, "tls-key", conf->tls_key);
-	}
 	return JY_OK;
 }
 
@@ -110,8 +55,9 @@ ctx_new(
 	if (required) {
 		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	}
-	ctx_restrict(ctx, verify);
-	err = ctx_load(ctx, conf, ec);
+	tls_ctx_restrict(ctx, verify);
+	err = tls_ctx_load(ctx, "tls-certificate", conf->tls_certificate,
+	    "tls-key", conf->tls_key, ec);
 	if (err == JY_OK && asked) {
 		err = ctx_load_ca(ctx, conf, ec);
 	}

@@ -127,6 +127,13 @@ class Client:
         self.sock.close()
 
 
+def option(value):
+    """A value as joinery.conf has it."""
+    if isinstance(value, list):
+        return "{%s}" % ", ".join(option(v) for v in value)
+    return value if isinstance(value, int) else "'%s'" % value
+
+
 class Daemon:
     def __init__(self, folder, env, **options):
         self.folder = folder
@@ -140,8 +147,7 @@ class Daemon:
         values.update({k.replace("_", "-"): v for k, v in options.items()})
         with open(folder + "/conf", "w") as f:
             for name, value in values.items():
-                f.write("%s = %s\n" % (name, value if isinstance(
-                    value, int) else "'%s'" % value))
+                f.write("%s = %s\n" % (name, option(value)))
         env = dict(os.environ, FAKE_STARTS=self.starts,
                    FAKE_EXIT=self.exit_file, **env)
         env.pop("JOURNAL_STREAM", None)

@@ -230,7 +230,7 @@ fixture_turn(struct fixture *f)
 uint16_t
 port_of(int fd)
 {
-	struct sockaddr_in in;
+	struct sockaddr_in in = { .sin_port = 0 };
 	socklen_t len = sizeof(in);
 
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);

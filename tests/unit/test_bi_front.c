@@ -370,6 +370,7 @@ test_content_type(void **state)
 		assert_int_equal(x.len > 0, cases[i].fine);
 	}
 	assert_int_equal(sent.n, 5);
+	assert_int_equal(server.stats.bi_requests, 10);
 	assert_int_equal(server.stats.bi_garbage, 5);
 }
 
