@@ -23,6 +23,7 @@
 struct conn {
 	struct link *link;
 	bool busy;
+	uint32_t device; /* the next: each belongs to one connection */
 	uint64_t sent_us;
 	size_t len;
 	char in[ANSWER_MAX + 1];
@@ -55,16 +56,20 @@ open_all(struct bi_load *l, const struct bench_instance *in, struct errctx *ec)
 
 	(void)snprintf(cert, sizeof(cert), "%s/%s", in->dir, BENCH_CERT);
 	for (uint32_t i = 0; err == JY_OK && i < l->count; i++) {
+		l->conns[i].device = i;
 		err = link_open(&config, &l->conns[i].link, ec);
 	}
 	return err;
 }
 
-/* The next JoinReq; returns its length. */
+/*
+ * The next JoinReq of a connection; returns its length.  A device has its own
+ * connection: over two, one DevNonce might overtake the other.
+ */
 static size_t
-make_request(struct bi_load *l, char out[REQUEST_MAX])
+make_request(struct bi_load *l, struct conn *c, char out[REQUEST_MAX])
 {
-	struct bench_device *d = &l->devices[l->sent % l->device_count];
+	struct bench_device *d = &l->devices[c->device];
 	uint8_t phy[BENCH_REQUEST_LEN];
 	char phy_text[HEX_STR_LEN(sizeof(phy))];
 	char dev_eui[EUI64_STR_LEN];
@@ -89,6 +94,10 @@ make_request(struct bi_load *l, char out[REQUEST_MAX])
 	    "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 	    len, body);
 	jy_assert(n > 0 && n < REQUEST_MAX);
+	c->device += l->count;
+	if (c->device >= l->device_count) {
+		c->device = (uint32_t)(c - l->conns);
+	}
 	l->sent++;
 	return (size_t)n;
 }
@@ -97,7 +106,7 @@ static enum jy_err
 send_one(struct bi_load *l, struct conn *c, struct errctx *ec)
 {
 	char text[REQUEST_MAX];
-	struct span left = { (uint8_t *)text, make_request(l, text) };
+	struct span left = { (uint8_t *)text, make_request(l, c, text) };
 	enum jy_err err = JY_OK;
 
 	c->sent_us = sys_mono_us();
@@ -231,7 +240,8 @@ bench_load_bi(const struct bench_instance *in, const struct bench_options *o,
 	struct bi_load l = {
 		.devices = devices,
 		.device_count = o->devices,
-		.count = o->bi_connections,
+		.count = o->bi_connections < o->devices ? o->bi_connections
+							: o->devices,
 	};
 	uint64_t start;
 	enum jy_err err;

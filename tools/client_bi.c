@@ -31,6 +31,8 @@ static const struct result_row {
 	    JOINERY__V1__ERROR_CODE__OPTNEG_MISMATCH },
 	{ "MalformedRequest", "MalformedMessage",
 	    JOINERY__V1__ERROR_CODE__UNKNOWN_CALL },
+	{ "MalformedRequest", "MalformedMessage",
+	    JOINERY__V1__ERROR_CODE__FRAME_TOO_LARGE },
 	{ "InvalidProtocolVersion", NULL,
 	    JOINERY__V1__ERROR_CODE__UNKNOWN_CALL },
 	{ "UnknownSender", NULL, JOINERY__V1__ERROR_CODE__PEER_UNKNOWN },
@@ -83,7 +85,7 @@ code_of(const char *name, bool v1_1)
 }
 
 Joinery__V1__ErrorCode
-bi_nearest_code(Joinery__V1__ErrorCode code, bool v1_1)
+client_bi_code(Joinery__V1__ErrorCode code, bool v1_1)
 {
 	for (size_t i = 0; i < ARRAY_LEN(results); i++) {
 		if (results[i].code == code) {
@@ -143,8 +145,8 @@ eui_text(
 }
 
 static enum jy_err
-put_join(json_t *m, struct bi_pending *p, const Joinery__V1__Request *request,
-    struct errctx *ec)
+put_join(json_t *m, struct client_bi_pending *p,
+    const Joinery__V1__Request *request, struct errctx *ec)
 {
 	const Joinery__V1__JoinRequest *q =
 	    request->call_case == JOINERY__V1__REQUEST__CALL_JOIN
@@ -171,15 +173,15 @@ put_join(json_t *m, struct bi_pending *p, const Joinery__V1__Request *request,
 }
 
 static enum jy_err
-put_app_s_key(json_t *m, struct bi_pending *p, const Joinery__V1__Request *q,
-    struct errctx *ec)
+put_app_s_key(json_t *m, struct client_bi_pending *p,
+    const Joinery__V1__Request *q, struct errctx *ec)
 {
 	const Joinery__V1__AppSKeyRequest *call = q->app_s_key;
 
 	if (!eui_text(call->has_dev_eui, &call->dev_eui, p->dev_eui) ||
 	    !eui_text(call->has_join_eui, &call->join_eui, p->receiver) ||
-	    call->session_key_id.len > BI_OCTETS_MAX || q->sender == NULL ||
-	    q->sender->as_id == NULL) {
+	    call->session_key_id.len > CLIENT_BI_OCTETS_MAX ||
+	    q->sender == NULL || q->sender->as_id == NULL) {
 		return err_set(ec, JY_EINVAL,
 		    "DevEUI, JoinEUI, session key ID and AS-ID are wanted");
 	}
@@ -192,7 +194,7 @@ put_app_s_key(json_t *m, struct bi_pending *p, const Joinery__V1__Request *q,
 }
 
 static enum jy_err
-put_home_ns(json_t *m, struct bi_pending *p,
+put_home_ns(json_t *m, struct client_bi_pending *p,
     const Joinery__V1__Request *request, struct errctx *ec)
 {
 	const Joinery__V1__HomeNsRequest *q = request->home_ns;
@@ -212,7 +214,7 @@ struct call_row;
 
 /* What was read of an answer, in the terms of the framed protocol. */
 struct reading {
-	const struct bi_pending *p;
+	const struct client_bi_pending *p;
 	const struct call_row *row;
 	bool v1_1;
 	struct errctx *ec;
@@ -222,8 +224,8 @@ struct reading {
 	Joinery__V1__AppSKeyAnswer app_s_key;
 	Joinery__V1__HomeNsAnswer home_ns;
 	Joinery__V1__KeyEnvelope keys[5];
-	uint8_t octets[8]
-		      [BI_OCTETS_MAX]; /* of what keys and answers point to */
+	uint8_t octets[8][CLIENT_BI_OCTETS_MAX]; /* of what keys and answers
+						    point to */
 	size_t octets_used;
 	char text[512];
 };
@@ -279,7 +281,7 @@ check_text(
 static bool
 check_header(struct reading *r, const json_t *m)
 {
-	const struct bi_pending *p = r->p;
+	const struct client_bi_pending *p = r->p;
 	const json_t *transaction = json_object_get(m, "TransactionID");
 
 	if (!json_is_integer(transaction) ||
@@ -431,7 +433,7 @@ take_refusal(struct reading *r, const json_t *m, const char *code,
 static const struct call_row {
 	Joinery__V1__Request__CallCase call;
 	const char *type; /* MessageType without Req */
-	enum jy_err (*put)(json_t *m, struct bi_pending *p,
+	enum jy_err (*put)(json_t *m, struct client_bi_pending *p,
 	    const Joinery__V1__Request *q, struct errctx *ec);
 	bool (*take)(struct reading *r, const json_t *m);
 } calls[] = {
@@ -455,8 +457,8 @@ call_find(Joinery__V1__Request__CallCase call)
 }
 
 enum jy_err
-bi_message_build(bool v1_1, uint32_t transaction, const Joinery__V1__Request *q,
-    struct bi_pending *p, char **out, struct errctx *ec)
+client_bi_build(bool v1_1, uint32_t transaction, const Joinery__V1__Request *q,
+    struct client_bi_pending *p, char **out, struct errctx *ec)
 {
 	const Joinery__V1__Sender *s = q->sender;
 	json_t *m;
@@ -521,7 +523,7 @@ take_result(struct reading *r, const json_t *m, bool escapes)
 
 /* A Response of its own memory, as client_free wants it. */
 Joinery__V1__Response *
-bi_response_copy(const Joinery__V1__Response *response)
+client_bi_copy(const Joinery__V1__Response *response)
 {
 	size_t len = joinery__v1__response__get_packed_size(response);
 	uint8_t *packed = sys_xmalloc(len);
@@ -536,7 +538,7 @@ bi_response_copy(const Joinery__V1__Response *response)
 }
 
 enum jy_err
-bi_message_read(bool v1_1, const struct bi_pending *p, const char *body,
+client_bi_read(bool v1_1, const struct client_bi_pending *p, const char *body,
     size_t len, Joinery__V1__Response **out, struct errctx *ec)
 {
 	struct reading r = {
@@ -549,7 +551,7 @@ bi_message_read(bool v1_1, const struct bi_pending *p, const char *body,
 	json_t *m = json_loadb(body, len, JSON_REJECT_DUPLICATES, &error);
 	bool ok;
 
-	jy_assert(r.row != NULL); /* bi_message_build found it */
+	jy_assert(r.row != NULL); /* client_bi_build found it */
 	joinery__v1__response__init(&r.response);
 	r.response.has_id = p->has_id;
 	r.response.id = p->id;
@@ -562,7 +564,7 @@ bi_message_read(bool v1_1, const struct bi_pending *p, const char *body,
 		    take_result(&r, m, memchr(body, '\\', len) != NULL);
 	}
 	if (ok) {
-		*out = bi_response_copy(&r.response);
+		*out = client_bi_copy(&r.response);
 	}
 	json_decref(m);
 	secret_wipe(&r, sizeof(r));

@@ -14,7 +14,7 @@ struct bi {
 	struct http_pool *http;
 	bool v1_1;
 	uint32_t transactions;
-	struct bi_pending *pending; /* one a connection */
+	struct client_bi_pending *pending; /* one a connection */
 };
 
 static struct bi *
@@ -28,10 +28,10 @@ bi_send(
     struct client *c, const Joinery__V1__Request *request, struct errctx *ec)
 {
 	struct bi *bi = bi_of(c);
-	struct bi_pending p;
+	struct client_bi_pending p;
 	char *body = NULL;
 	size_t i = 0;
-	enum jy_err err = bi_message_build(
+	enum jy_err err = client_bi_build(
 	    bi->v1_1, bi->transactions++, request, &p, &body, ec);
 
 	if (err == JY_OK) {
@@ -47,12 +47,12 @@ bi_send(
 static Joinery__V1__ErrorCode
 bi_code(const struct client *c, Joinery__V1__ErrorCode code)
 {
-	return bi_nearest_code(code, ((const struct bi *)c)->v1_1);
+	return client_bi_code(code, ((const struct bi *)c)->v1_1);
 }
 
 /* The Error that stands for an HTTP status without a message. */
 static Joinery__V1__Response *
-status_response(const struct bi_pending *p, unsigned status)
+status_response(const struct client_bi_pending *p, unsigned status)
 {
 	static const struct {
 		unsigned status;
@@ -83,14 +83,14 @@ status_response(const struct bi_pending *p, unsigned status)
 	response.id = p->id;
 	response.result_case = JOINERY__V1__RESPONSE__RESULT_ERROR;
 	response.error = &e;
-	return bi_response_copy(&response);
+	return client_bi_copy(&response);
 }
 
 static enum jy_err
 bi_receive(struct client *c, Joinery__V1__Response **out, struct errctx *ec)
 {
 	struct bi *bi = bi_of(c);
-	const struct bi_pending *p;
+	const struct client_bi_pending *p;
 	struct http_answer answer;
 	enum jy_err err = http_receive(bi->http, &answer, ec);
 
@@ -102,7 +102,7 @@ bi_receive(struct client *c, Joinery__V1__Response **out, struct errctx *ec)
 		*out = status_response(p, answer.status);
 		return JY_OK;
 	}
-	return bi_message_read(bi->v1_1, p, answer.body, answer.len, out, ec);
+	return client_bi_read(bi->v1_1, p, answer.body, answer.len, out, ec);
 }
 
 /* ---- opening ---- */
