@@ -31,7 +31,10 @@ call_apply_activation(const struct activation_message *m,
 	if (m->clear_net_ids) {
 		out->net_id_count = 0;
 	}
-	if (m->clear_roaming_net_ids) {
+	/* A mode without a list has no use for the one there was. */
+	if (m->clear_roaming_net_ids ||
+	    (m->has_roaming &&
+		m->roaming != JOINERY__V1__ROAMING__ROAMING_LISTED)) {
 		out->roaming_net_id_count = 0;
 	}
 	if (err == JY_OK) {
