@@ -129,40 +129,72 @@ try_request(struct trial *t, struct errctx *ec)
 	return err;
 }
 
+/* The request that is tried; the caller frees it. */
+static enum jy_err
+unpack_request(const Joinery__V1__PeerTestRequest *q,
+    Joinery__V1__Request **out, struct errctx *ec)
+{
+	Joinery__V1__Request *request = NULL;
+
+	if (q->has_request) {
+		request = joinery__v1__request__unpack(
+		    NULL, q->request.len, q->request.data);
+	}
+	if (request == NULL || trial_of(request->call_case) == NULL) {
+		if (request != NULL) {
+			joinery__v1__request__free_unpacked(request, NULL);
+		}
+		return err_set(ec, JY_EINVAL,
+		    "request holds no join, rejoin, app_s_key or home_ns");
+	}
+	*out = request;
+	return JY_OK;
+}
+
+static void
+try_and_tell(struct trial *t)
+{
+	struct arena *arena = t->call->arena;
+	struct errctx why = ERRCTX_INIT;
+	enum jy_err err = try_request(t, &why);
+
+	if (err != JY_OK) {
+		t->answer->has_code = 1;
+		t->answer->code = errcode_of(err);
+		t->answer->reason = arena_text(arena, err_detail(&why, err));
+	}
+}
+
 enum jy_err
 call_peer_test(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__PeerTestRequest *q = c->request->peer_test;
-	struct trial t = { .call = c, .request = q->request };
-	struct errctx why = ERRCTX_INIT;
 	char name[STORE_LABEL_MAX + 1];
+	Joinery__V1__Request *request;
+	struct trial t = { .call = c };
 	enum jy_err err;
 
 	err = convert_name("name", q->name, name, ec);
-	if (err == JY_OK &&
-	    (t.request == NULL || trial_of(t.request->call_case) == NULL)) {
-		return err_set(ec, JY_EINVAL,
-		    "request holds no join, rejoin, app_s_key or home_ns");
-	}
-	if (err == JY_OK) {
-		err = convert_sender(t.request->sender, &t.sender, ec);
-	}
 	if (err == JY_OK) {
 		err = convert_absent("peer", name,
 		    store_peer_get(c->env->store, name, &t.peer, ec), ec);
 	}
+	if (err == JY_OK) {
+		err = unpack_request(q, &request, ec);
+	}
 	if (err != JY_OK) {
 		return err;
 	}
+	t.request = request;
 	t.answer =
 	    convert_new(c->arena, &joinery__v1__peer_test_answer__descriptor);
-	err = try_request(&t, &why);
-	if (err != JY_OK) {
-		t.answer->has_code = 1;
-		t.answer->code = errcode_of(err);
-		t.answer->reason = arena_text(c->arena, err_detail(&why, err));
+	err = convert_sender(request->sender, &t.sender, ec);
+	if (err == JY_OK) {
+		try_and_tell(&t);
+		c->response->result_case =
+		    JOINERY__V1__RESPONSE__RESULT_PEER_TEST;
+		c->response->peer_test = t.answer;
 	}
-	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_PEER_TEST;
-	c->response->peer_test = t.answer;
-	return JY_OK;
+	joinery__v1__request__free_unpacked(request, NULL);
+	return err;
 }
