@@ -205,7 +205,7 @@ teardown(void **state)
 static void
 send_to(Joinery__Corridor__AnswerTo *to, const char *host, const char *path)
 {
-	char url[128];
+	static char url[128];
 
 	(void)snprintf(url, sizeof(url), "%s:%u%s", host, peer.port, path);
 	to->url = url;
