@@ -22,6 +22,7 @@
 #include "src/front/listener.h"
 #include "src/front/parting.h"
 #include "src/front/pending.h"
+#include "src/front/post.h"
 #include "src/front/spawn.h"
 #include "src/front/supervisor.h"
 #include "src/front/tls.h"
@@ -217,7 +218,8 @@ add_events(struct runtime *rt)
 static void
 raise_fd_limit(const struct conf *conf)
 {
-	rlim_t want = (rlim_t)conf->max_connections + SPARE_FDS;
+	rlim_t want =
+	    (rlim_t)conf->max_connections + POST_LINKS_MAX + SPARE_FDS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) {

@@ -1199,6 +1199,8 @@ dice(uint32_t sides)
 	return (seed >> 8) % sides;
 }
 
+/* Each head stands before its body. */
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma) */
 static const char *const pieces[] = {
 	HEAD_OF(3) "abc",
 	HEAD_OF(3) "a",
@@ -1214,6 +1216,7 @@ static const char *const pieces[] = {
 	"POST / HTTP/1.1\r\nContent-Length: 99999\r\n\r\nxyz",
 	"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1",
 };
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
 
 /* One thing that a client may do; false: it is gone. */
 static bool
