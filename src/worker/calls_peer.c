@@ -212,7 +212,10 @@ call_peer_set(struct call *c, struct errctx *ec)
 	bool created = false;
 	enum jy_err err;
 
-	err = convert_name("name", q != NULL ? q->name : NULL, name, ec);
+	if (q == NULL) {
+		return err_set(ec, JY_EINVAL, "peer is missing");
+	}
+	err = convert_name("name", q->name, name, ec);
 	if (err != JY_OK) {
 		return err;
 	}
