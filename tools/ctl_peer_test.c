@@ -171,11 +171,15 @@ ask(struct ctl *ctl, struct bi_request *q)
 	if (exit != CTL_OK) {
 		return exit;
 	}
-	call.request = &q->call;
+	call.has_request = 1;
+	call.request.len = joinery__v1__request__get_packed_size(&q->call);
+	call.request.data = sys_xmalloc(call.request.len);
+	(void)joinery__v1__request__pack(&q->call, call.request.data);
 	request.call_case = JOINERY__V1__REQUEST__CALL_PEER_TEST;
 	request.peer_test = &call;
 	exit = ctl_call(
 	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_PEER_TEST, &response);
+	free(call.request.data);
 	if (exit != CTL_OK) {
 		return exit;
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the options of a configuration make sense; private to src/conf. */
+/*
+ * Inside src/conf: the checks that need more than an option's range, and how
+ * they tell where an option was set.
+ */
 #ifndef JY_CONF_CHECK_H
 #define JY_CONF_CHECK_H
 
@@ -18,13 +21,18 @@ enum conf_option {
 	OPTION_COUNT
 };
 
-/* The option at fault, and why. */
-struct conf_fault {
-	enum conf_option option;
-	char text[160];
+/* A load in progress: where each option was set, and the first error. */
+struct conf_loading {
+	const char *path;
+	struct errctx *ec;
+	int lines[OPTION_COUNT]; /* 0: not set, the default holds */
 };
 
-/* True if nothing is wrong, else the first fault. */
-bool conf_check(const struct conf *conf, struct conf_fault *fault) JY_CHECK;
+/* As it stands in the file; a static string. */
+const char *conf_option_name(enum conf_option option);
+
+/* Whether each value has sense and goes with the others; see conf_load. */
+enum jy_err conf_check(
+    const struct conf_loading *ld, const struct conf *conf) JY_CHECK;
 
 #endif

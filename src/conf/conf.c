@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * joinery.conf, the one door to libconfuse.  conf.def makes the table of
- * options, their ranges and the printer; checks that need more than a range
- * are in check.c.
+ * options, their ranges and the printer; check.c has the checks that need more
+ * than a range.
  *
  * libconfuse gives its callbacks no pointer of ours, so a load in progress
  * stands in a static variable: configuration is read by one thread.
@@ -43,26 +43,12 @@ static const struct {
 #undef LIST
 };
 
-/* A load in progress: where each option was set, and the first error. */
-struct loading {
-	const char *path;
-	struct errctx *ec;
-	int lines[OPTION_COUNT]; /* 0: not set, the default holds */
-};
+static struct conf_loading *loading;
 
-static struct loading *loading;
-
-/* Refuse the value of an option, with the line where it was set. */
-static enum jy_err
-refuse(const struct loading *ld, const struct conf_fault *fault)
+const char *
+conf_option_name(enum conf_option option)
 {
-	const char *name = options[fault->option].name;
-	int line = ld->lines[fault->option];
-
-	return line == 0 ? err_set(ld->ec, JY_ECONFIG, "%s: %s: %s", ld->path,
-			       name, fault->text)
-			 : err_set(ld->ec, JY_ECONFIG, "%s:%d: %s: %s",
-			       ld->path, line, name, fault->text);
+	return options[option].name;
 }
 
 /* ---- what libconfuse calls while it reads ---- */
@@ -233,9 +219,8 @@ enum jy_err
 conf_load(const char *path, struct conf **out, struct errctx *ec)
 {
 	struct errctx own = ERRCTX_INIT;
-	struct loading ld = { .path = path, .ec = ec != NULL ? ec : &own };
+	struct conf_loading ld = { .path = path, .ec = ec != NULL ? ec : &own };
 	enum jy_err err = file_check(path, ld.ec);
-	struct conf_fault fault;
 	struct conf *conf = NULL;
 	cfg_t *cfg;
 	int result;
@@ -255,7 +240,7 @@ conf_load(const char *path, struct conf **out, struct errctx *ec)
 		err = err_set(ld.ec, JY_ECONFIG, "%s: cannot read it", path);
 	} else {
 		conf = conf_take(cfg);
-		err = conf_check(conf, &fault) ? JY_OK : refuse(&ld, &fault);
+		err = conf_check(&ld, conf);
 	}
 	(void)cfg_free(cfg);
 	if (err != JY_OK) {

@@ -34,9 +34,9 @@ struct conf {
 /*
  * Read and check a file.  JY_ECONFIG, with file and line where there is one,
  * for a syntax error, an unknown option, a value out of its range or options
- * that do not fit together (tls-listen without certificate, no token-uri,
- * pin-value in it, a key-cache too small for the sessions, ...).  Whether an
- * address exists, listening tells.  The caller frees.
+ * that do not fit together (tls-listen or bi-listen without certificate, no
+ * token-uri, pin-value in it, a key-cache too small for the sessions, ...).
+ * The caller frees.
  */
 enum jy_err conf_load(
     const char *path, struct conf **out, struct errctx *ec) JY_CHECK;

@@ -64,18 +64,35 @@ struct post {
 	struct post_net net;
 	TAILQ_HEAD(, target) targets;
 	size_t count;
+	size_t n_links;
+	bool starved; /* an answer wants a link and there may be no more */
+	bool untidy;  /* a target may have nothing left */
 };
 
 static void target_run(struct target *t);
+static void feed_starved(struct post *p);
 
 /* ---- targets ---- */
+
+static void
+forget_link(struct target *t, struct post_link *l)
+{
+	for (size_t i = 0; i < t->n_links; i++) {
+		if (t->links[i] == l) {
+			t->links[i] = t->links[--t->n_links];
+			t->post->n_links--;
+			post_link_free(l);
+			return;
+		}
+	}
+}
 
 static void
 target_free(struct target *t)
 {
 	TAILQ_REMOVE(&t->post->targets, t, link);
 	while (t->n_links > 0) {
-		post_link_free(t->links[--t->n_links]);
+		forget_link(t, t->links[t->n_links - 1]);
 	}
 	free(t->site.host);
 	free((char *)(uintptr_t)t->site.files.ca);
@@ -166,17 +183,6 @@ answer_lose(struct answer *a, const char *why, const char *todo)
 	answer_free(a);
 }
 
-static void
-set_timer(const struct answer *a, uint64_t us)
-{
-	struct timeval tv = {
-		.tv_sec = (time_t)(us / 1000000U),
-		.tv_usec = (suseconds_t)(us % 1000000U),
-	};
-
-	(void)event_add(a->timer, &tv);
-}
-
 static uint64_t
 back_off_us(unsigned attempts)
 {
@@ -205,7 +211,7 @@ answer_rest(struct answer *a, const char *why)
 		return;
 	}
 	a->state = ANSWER_RESTING;
-	set_timer(a, rest_us);
+	post_set_timer(a->timer, rest_us);
 }
 
 static void
@@ -231,18 +237,6 @@ on_answer_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- attempts ---- */
-
-static void
-forget_link(struct target *t, struct post_link *l)
-{
-	for (size_t i = 0; i < t->n_links; i++) {
-		if (t->links[i] == l) {
-			t->links[i] = t->links[--t->n_links];
-			post_link_free(l);
-			return;
-		}
-	}
-}
 
 static bool
 may_pass(int status)
@@ -278,6 +272,7 @@ static void
 on_done(void *arg, struct post_link *l, int status, const char *why)
 {
 	struct target *t = arg;
+	struct post *p = t->post;
 	struct answer *a;
 
 	TAILQ_FOREACH(a, &t->answers, link)
@@ -292,15 +287,37 @@ on_done(void *arg, struct post_link *l, int status, const char *why)
 	}
 	answer_done(a, status, why);
 	target_run(t);
+	feed_starved(p);
 }
 
 static void
 on_ended(void *arg, struct post_link *l)
 {
 	struct target *t = arg;
+	struct post *p = t->post;
 
 	forget_link(t, l);
 	target_free_if_idle(t);
+	feed_starved(p);
+}
+
+/* Close one that idles at another target. */
+static bool
+reclaim_link(struct post *p)
+{
+	struct target *t;
+
+	TAILQ_FOREACH(t, &p->targets, link)
+	{
+		for (size_t i = 0; i < t->n_links; i++) {
+			if (post_link_idle(t->links[i])) {
+				forget_link(t, t->links[i]);
+				p->untidy = true;
+				return true;
+			}
+		}
+	}
+	return false;
 }
 
 /* An idle link, a new one if there may be one more; else NULL. */
@@ -318,9 +335,14 @@ link_get(struct target *t)
 	if (t->n_links == POST_PER_TARGET) {
 		return NULL;
 	}
+	if (t->post->n_links >= POST_LINKS_MAX && !reclaim_link(t->post)) {
+		t->post->starved = true;
+		return NULL;
+	}
 	l = post_link_new(&t->post->net, &t->site, &ops, t);
 	if (l != NULL) {
 		t->links[t->n_links++] = l;
+		t->post->n_links++;
 	}
 	return l;
 }
@@ -344,9 +366,9 @@ answer_send(struct answer *a, struct post_link *l, uint64_t now_us)
 	post_link_send(l, &m);
 }
 
-/* Send what can be sent; the target may be freed. */
+/* Send what can be sent. */
 static void
-target_run(struct target *t)
+target_feed(struct target *t)
 {
 	uint64_t now_us = sys_mono_us();
 	struct answer *a;
@@ -364,12 +386,52 @@ target_run(struct target *t)
 		if (l != NULL) {
 			answer_send(a, l, now_us);
 		} else if (!event_pending(a->timer, EV_TIMEOUT, NULL)) {
-			set_timer(a,
+			post_set_timer(a->timer,
 			    a->deadline_us > now_us ? a->deadline_us - now_us
 						    : 0);
 		}
 	}
+}
+
+static void
+tidy(struct post *p)
+{
+	struct target *t, *next;
+
+	p->untidy = false;
+	for (t = TAILQ_FIRST(&p->targets); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, link);
+		target_free_if_idle(t);
+	}
+}
+
+/* Send what can be sent; the target may be freed. */
+static void
+target_run(struct target *t)
+{
+	struct post *p = t->post;
+
+	target_feed(t);
 	target_free_if_idle(t);
+	if (p->untidy) {
+		tidy(p);
+	}
+}
+
+/* A link has become free: let those have it that got none. */
+static void
+feed_starved(struct post *p)
+{
+	struct target *t;
+
+	if (p->starved) {
+		p->starved = false;
+		TAILQ_FOREACH(t, &p->targets, link)
+		{
+			target_feed(t);
+		}
+		tidy(p);
+	}
 }
 
 /* ---- what is asked for ---- */
@@ -513,6 +575,9 @@ post_reload(struct post *p)
 {
 	struct target *t;
 
+	if (p == NULL) {
+		return;
+	}
 	tls_clients_reload(p->net.tls);
 	TAILQ_FOREACH(t, &p->targets, link)
 	{

@@ -4,7 +4,7 @@
  *
  * A queue bounded by bi-answer-queue.  Each answer is POSTed until the peer
  * says 2xx, with back-off from 0.25 s doubling to 4 s, at most
- * POST_PER_TARGET at a time to one URL, until bi-answer-deadline; then it is
+ * POST_PER_TARGET at a time to one server, until bi-answer-deadline; then it is
  * lost: counted, and a log line names peer, transaction and reason.  Names
  * are resolved without blocking; the server's certificate has to be good for
  * the URL's host; ours is shown.
@@ -18,6 +18,7 @@
 #include "proto/corridor.pb-c.h"
 
 #define POST_PER_TARGET 8U
+#define POST_LINKS_MAX 512U /* connections in all */
 
 struct post;
 struct server;
@@ -38,7 +39,7 @@ size_t post_count(const struct post *p);
 void post_answer(struct post *p, const Joinery__Corridor__AnswerTo *to,
     const char *body, size_t len, const char *label);
 
-/* After SIGHUP: read PEM files anew. */
+/* After SIGHUP: read PEM files and /etc/resolv.conf anew. */
 void post_reload(struct post *p);
 
 #endif

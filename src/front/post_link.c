@@ -94,15 +94,15 @@ body_done(const void *data, size_t len, void *arg)
 
 /* ---- the end ---- */
 
-static void
-set_timer(struct post_link *l, uint64_t us)
+void
+post_set_timer(struct event *timer, uint64_t us)
 {
 	struct timeval tv = {
 		.tv_sec = (time_t)(us / 1000000U),
 		.tv_usec = (suseconds_t)(us % 1000000U),
 	};
 
-	(void)event_add(l->timer, &tv);
+	(void)event_add(timer, &tv);
 }
 
 /* Leave alone what still wants to call back. */
@@ -160,7 +160,7 @@ report(struct post_link *l)
 		disconnect(l);
 		(void)event_del(l->timer);
 	} else {
-		set_timer(l, IDLE_US);
+		post_set_timer(l->timer, IDLE_US);
 	}
 	l->ops->done(l->arg, l, l->status, why);
 }
@@ -450,7 +450,7 @@ post_link_send(struct post_link *l, const struct post_message *m)
 	l->finished = false;
 	l->status = 0;
 	l->why[0] = '\0';
-	set_timer(l, m->timeout_us);
+	post_set_timer(l->timer, m->timeout_us);
 	if (l->evcon != NULL) {
 		request(l);
 	} else if (inet_pton(AF_INET, l->site->host, &in) == 1 ||

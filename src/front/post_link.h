@@ -14,6 +14,7 @@
 #include "src/front/post_site.h"
 #include "src/front/tls_client.h"
 
+struct event;
 struct event_base;
 struct evdns_base;
 struct post_link;
@@ -32,6 +33,9 @@ struct post_body {
 	size_t len;
 	char octets[];
 };
+
+/* Let a timer expire in so many microseconds. */
+void post_set_timer(struct event *timer, uint64_t us);
 
 /* NULL when memory is short. */
 struct post_body *post_body_new(const char *octets, size_t len);

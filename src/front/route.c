@@ -19,9 +19,6 @@
 #define REJOIN_DEV_EUI_AT 5U    /* type 1, NetID 3: types 0 and 2 */
 #define REJOIN_TYPE_AT 1U
 
-/* PeerTestRequest.request. */
-#define PEER_TEST_REQUEST_FIELD 2U
-
 /* ---- by what ---- */
 
 /* FNV-1a, 64 bits, its halves folded together: "%" looks at low bits. */
@@ -173,17 +170,6 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	return JY_OK;
 }
 
-/* It goes where the request would go, and is never for the front itself. */
-static void
-route_peer_test(const Joinery__V1__PeerTestRequest *test, struct route *out)
-{
-	if (test->request != NULL) {
-		(void)route_call(test->request, out);
-		out->status = false;
-		out->trace = false;
-	}
-}
-
 enum jy_err
 route_of(const Joinery__V1__Request *r, struct route *out)
 {
@@ -194,132 +180,18 @@ route_of(const Joinery__V1__Request *r, struct route *out)
 	*out = (struct route){ .has_id = r->has_id,
 		.id = r->id,
 		.call = call != NULL ? call->name : NULL };
-	if (r->call_case == JOINERY__V1__REQUEST__CALL_PEER_TEST) {
-		route_peer_test(r->peer_test, out);
-		return JY_OK;
-	}
 	return route_call(r, out);
-}
-
-/* ---- from octets ---- */
-
-/* What is left of a message that is read field by field. */
-struct scan {
-	const uint8_t *at;
-	const uint8_t *end;
-};
-
-/* The next varint of at most 10 octets; false when there is none. */
-static bool
-scan_varint(struct scan *s, uint64_t *out)
-{
-	uint64_t v = 0;
-
-	for (unsigned shift = 0; shift < 70 && s->at < s->end; shift += 7) {
-		uint8_t octet = *s->at++;
-
-		v |= (uint64_t)(octet & 0x7fU) << shift;
-		if (octet < 0x80) {
-			*out = v;
-			return true;
-		}
-	}
-	return false;
-}
-
-/*
- * The next field; *body is what is in it if it has a length, else empty.
- * False at the end, and where the octets make no sense: unpacking stops there
- * too.
- */
-static bool
-scan_field(struct scan *s, uint32_t *number, struct scan *body)
-{
-	uint64_t tag, len = 0;
-
-	if (!scan_varint(s, &tag)) {
-		return false;
-	}
-	*number = (uint32_t)(tag >> 3);
-	switch (tag & 7) {
-	case PROTOBUF_C_WIRE_TYPE_VARINT:
-		*body = (struct scan){ NULL, NULL };
-		return scan_varint(s, &len);
-	case PROTOBUF_C_WIRE_TYPE_64BIT:
-		len = 8;
-		break;
-	case PROTOBUF_C_WIRE_TYPE_32BIT:
-		len = 4;
-		break;
-	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-		if (!scan_varint(s, &len)) {
-			return false;
-		}
-		break;
-	default:
-		return false;
-	}
-	if (len > (uint64_t)(s->end - s->at)) {
-		return false;
-	}
-	*body = (struct scan){ s->at, s->at + len };
-	s->at += len;
-	return true;
-}
-
-static bool
-scan_has(struct scan s, uint32_t wanted)
-{
-	struct scan body;
-	uint32_t number;
-
-	while (scan_field(&s, &number, &body)) {
-		if (number == wanted) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/*
- * A Request may hold a PeerTestRequest and that a Request: unpacking follows
- * it as deep as it goes, and a frame has room for more than the stack.  So a
- * test within a test is found before anything is unpacked.
- */
-static bool
-is_nested(const uint8_t *request, size_t len)
-{
-	struct scan s = { request, request + len };
-	struct scan test, inner;
-	uint32_t number;
-
-	while (scan_field(&s, &number, &test)) {
-		if (number != JOINERY__V1__REQUEST__CALL_PEER_TEST) {
-			continue;
-		}
-		while (scan_field(&test, &number, &inner)) {
-			if (number == PEER_TEST_REQUEST_FIELD &&
-			    scan_has(
-				inner, JOINERY__V1__REQUEST__CALL_PEER_TEST)) {
-				return true;
-			}
-		}
-	}
-	return false;
 }
 
 enum jy_err
 route_read(
     struct arena *arena, const uint8_t *request, size_t len, struct route *out)
 {
-	const Joinery__V1__Request *r = NULL;
+	const Joinery__V1__Request *r = (const Joinery__V1__Request *)unpack(
+	    arena, &joinery__v1__request__descriptor, request, len);
 	enum jy_err err = JY_EINVAL;
 
 	*out = (struct route){ .has_id = false };
-	if (!is_nested(request, len)) {
-		r = (const Joinery__V1__Request *)unpack(
-		    arena, &joinery__v1__request__descriptor, request, len);
-	}
 	if (r != NULL) {
 		err = route_of(r, out);
 	}

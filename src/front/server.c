@@ -226,7 +226,8 @@ add_events(struct runtime *rt)
 static void
 raise_fd_limit(const struct conf *conf)
 {
-	rlim_t want = (rlim_t)conf->max_connections + SPARE_FDS;
+	rlim_t want =
+	    (rlim_t)conf->max_connections + POST_LINKS_MAX + SPARE_FDS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) {

@@ -2,7 +2,8 @@
 /*
  * Who watches which device: TraceRequest of the framed protocol.  At most
  * TRACES_MAX at a time; one that does not read its events loses some, and is
- * told how many.
+ * told how many so far.  A reply that comes after the front has said TIMEOUT
+ * makes an event too.
  */
 #ifndef JY_FRONT_TRACE_H
 #define JY_FRONT_TRACE_H

@@ -108,6 +108,12 @@ mic_by_session(struct join *j, struct errctx *ec)
 	}
 	err = store_session_list(
 	    j->env->store, &j->device, sessions, CANDIDATES_MAX, &n, ec);
+	if (err == JY_OK && n > 0 &&
+	    sessions[0].join_nonce > j->view.nonces.join_nonce) {
+		/* Read after another worker's commit, the nonces before it. */
+		return err_set(ec, JY_ECONFLICT,
+		    "another join or rejoin of the device came first");
+	}
 	for (size_t i = 0; err == JY_OK && i < n; i++) {
 		if (!is_candidate(j, &sessions[i], now)) {
 			continue;

@@ -11,6 +11,8 @@
 static const struct call_def calls[] = {
 	{ CALL(PING), "ping", CALL_ANYBODY, false, call_ping },
 	{ CALL(JOIN), "join", CALL_NS, false, NULL },
+	{ CALL(REJOIN), "rejoin", CALL_NS, false, NULL },
+	{ CALL(HOME_NS), "home_ns", CALL_NS, false, call_home_ns },
 	{ CALL(NETWORK_KEYS), "network_keys", CALL_NS, false,
 	    call_network_keys },
 	{ CALL(APP_S_KEY), "app_s_key", CALL_AS, false, call_app_s_key },
@@ -37,6 +39,12 @@ static const struct call_def calls[] = {
 	{ CALL(PEER_DELETE), "peer_delete", CALL_ADMIN, true,
 	    call_peer_delete },
 	{ CALL(PEER_LIST), "peer_list", CALL_ADMIN, false, call_peer_list },
+	{ CALL(PEER_TEST), "peer_test", CALL_ADMIN, false, call_peer_test },
+	{ CALL(APP_SET), "app_set", CALL_ADMIN, true, call_app_set },
+	{ CALL(APP_GET), "app_get", CALL_ADMIN, false, call_app_get },
+	{ CALL(APP_DELETE), "app_delete", CALL_ADMIN, true, call_app_delete },
+	{ CALL(APP_LIST), "app_list", CALL_ADMIN, false, call_app_list },
+	{ CALL(JOIN_EUIS), "join_euis", CALL_ADMIN, false, call_join_euis },
 };
 
 const struct call_def *
@@ -58,12 +66,12 @@ call_allowed(
 	case CALL_ANYBODY:
 		return JY_OK;
 	case CALL_NS:
-		return asker->peer.role == PEER_NS
+		return peer_role_is(asker->peer.role, PEER_NS)
 		    ? JY_OK
 		    : err_set(ec, JY_EACCESS, "%s is not a Network Server",
 			  asker->name);
 	case CALL_AS:
-		return asker->peer.role == PEER_AS
+		return peer_role_is(asker->peer.role, PEER_AS)
 		    ? JY_OK
 		    : err_set(ec, JY_EACCESS, "%s is not an Application Server",
 			  asker->name);
@@ -106,6 +114,17 @@ object_session(const ProtobufCBinaryData *id, char out[CALL_OBJECT_MAX])
 }
 
 static void
+object_dev_eui(const ProtobufCBinaryData *eui, char out[CALL_OBJECT_MAX])
+{
+	char hex[HEX_STR_LEN(8)];
+
+	if (eui->len == 8) {
+		hex_format(eui->data, eui->len, hex);
+		(void)snprintf(out, CALL_OBJECT_MAX, "dev_eui=%s", hex);
+	}
+}
+
+static void
 object_name(const char *name, char out[CALL_OBJECT_MAX])
 {
 	if (name != NULL) {
@@ -123,6 +142,9 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 		break;
 	case CALL(APP_S_KEY):
 		object_session(&q->app_s_key->session_key_id, out);
+		break;
+	case CALL(HOME_NS):
+		object_dev_eui(&q->home_ns->dev_eui, out);
 		break;
 	case CALL(SESSION_GET):
 		object_session(&q->session_get->session_key_id, out);
@@ -161,6 +183,20 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 		break;
 	case CALL(PEER_DELETE):
 		object_name(q->peer_delete->name, out);
+		break;
+	case CALL(PEER_TEST):
+		object_name(q->peer_test->name, out);
+		break;
+	case CALL(APP_SET):
+		object_name(
+		    q->app_set->app != NULL ? q->app_set->app->name : NULL,
+		    out);
+		break;
+	case CALL(APP_GET):
+		object_name(q->app_get->name, out);
+		break;
+	case CALL(APP_DELETE):
+		object_name(q->app_delete->name, out);
 		break;
 	default:
 		break;

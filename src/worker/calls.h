@@ -15,6 +15,7 @@
 struct call {
 	const struct join_env *env;
 	const struct asker *asker;
+	const struct sender *sender;
 	const Joinery__V1__Request *request;
 	Joinery__V1__Response *response; /* what the handler fills in */
 	struct arena *arena;             /* for what response points to */
@@ -34,7 +35,7 @@ struct call_def {
 	const char *name;
 	enum call_who who;
 	bool changes; /* worth a line in the log when it is done */
-	call_fn *run; /* NULL: join, which goes down the line in batches */
+	call_fn *run; /* NULL: a join or rejoin, which goes down the line */
 };
 
 /* NULL for a call this build does not know. */
@@ -56,21 +57,96 @@ void call_object(
 /* The answer that says "done" and nothing else. */
 void call_answer_done(struct call *c);
 
-/* From the message to the join line, and back; in calls_session.c. */
-enum jy_err call_join_begin(const Joinery__V1__JoinRequest *m,
-    struct join_input *in, struct errctx *ec) JY_CHECK;
+/*
+ * From the message to the join line, and back; in calls_session.c.  The input
+ * borrows the message and the sender, and keeps EUIs in the arena.
+ */
+enum jy_err call_join_begin(const Joinery__V1__Request *request,
+    const struct sender *sender, struct arena *arena, struct join_input *in,
+    struct errctx *ec) JY_CHECK;
 void call_join_end(const struct join_output *out, struct arena *arena,
     Joinery__V1__Response *response);
 
+/* A question for session keys, as a call asks it; in calls_session.c. */
+enum jy_err call_session_query(const Joinery__V1__Request *request,
+    const struct peer_row *peer, const struct sender *sender,
+    struct arena *arena, struct session_query *out, struct errctx *ec) JY_CHECK;
+
+/* The answer of a home network; in calls_session.c. */
+enum jy_err call_home_find(const struct join_env *env,
+    const Joinery__V1__HomeNsRequest *m, const struct peer_row *peer,
+    struct arena *arena, struct device_id *device,
+    Joinery__V1__HomeNsAnswer **out, struct errctx *ec) JY_CHECK;
+
+/*
+ * Lay what an admin says of a device's or an application's activation over
+ * it, and back; in calls_app.c.  M is DeviceSettings or App.
+ */
+struct activation_message {
+	size_t n_net_ids;
+	uint32_t *net_ids;
+	bool clear_net_ids;
+	char *as_id;
+	char *ns_kek;
+	char *as_kek;
+	protobuf_c_boolean has_ns_id;
+	ProtobufCBinaryData ns_id;
+	protobuf_c_boolean has_roaming;
+	Joinery__V1__Roaming roaming;
+	size_t n_roaming_net_ids;
+	uint32_t *roaming_net_ids;
+	bool clear_roaming_net_ids;
+};
+
+#define ACTIVATION_MESSAGE(m) \
+	&(struct activation_message) \
+	{ \
+		.n_net_ids = (m)->n_net_ids, .net_ids = (m)->net_ids, \
+		.clear_net_ids = (m)->has_clear_net_ids && (m)->clear_net_ids, \
+		.as_id = (m)->as_id, .ns_kek = (m)->ns_kek, \
+		.as_kek = (m)->as_kek, .has_ns_id = (m)->has_ns_id, \
+		.ns_id = (m)->ns_id, .has_roaming = (m)->has_roaming, \
+		.roaming = (m)->roaming, \
+		.n_roaming_net_ids = (m)->n_roaming_net_ids, \
+		.roaming_net_ids = (m)->roaming_net_ids, \
+		.clear_roaming_net_ids = (m)->has_clear_roaming_net_ids && \
+		    (m)->clear_roaming_net_ids, \
+	}
+
+#define ACTIVATION_FILL(m, a) \
+	do { \
+		(m)->n_net_ids = (a)->n_net_ids; \
+		(m)->net_ids = (a)->net_ids; \
+		(m)->as_id = (a)->as_id; \
+		(m)->ns_kek = (a)->ns_kek; \
+		(m)->as_kek = (a)->as_kek; \
+		(m)->has_ns_id = (a)->has_ns_id; \
+		(m)->ns_id = (a)->ns_id; \
+		(m)->has_roaming = (a)->has_roaming; \
+		(m)->roaming = (a)->roaming; \
+		(m)->n_roaming_net_ids = (a)->n_roaming_net_ids; \
+		(m)->roaming_net_ids = (a)->roaming_net_ids; \
+	} while (0)
+
+enum jy_err call_apply_activation(const struct activation_message *m,
+    struct activation *out, struct errctx *ec) JY_CHECK;
+void call_fill_activation(struct arena *arena, const struct activation *a,
+    struct activation_message *out);
+
 /* calls_session.c */
-call_fn call_ping, call_network_keys, call_app_s_key, call_session_list,
-    call_session_get;
+call_fn call_ping, call_network_keys, call_app_s_key, call_home_ns,
+    call_session_list, call_session_get;
 /* calls_device.c */
 call_fn call_device_set, call_device_get, call_device_delete, call_device_list,
     call_nonces_reset;
+/* calls_app.c */
+call_fn call_app_set, call_app_get, call_app_delete, call_app_list;
 /* calls_admin.c */
-call_fn call_import_key, call_kek_import, call_kek_generate, call_kek_list,
-    call_kek_delete, call_peer_set, call_peer_get, call_peer_delete,
-    call_peer_list;
+call_fn call_import_key, call_join_euis, call_kek_import, call_kek_generate,
+    call_kek_list, call_kek_delete;
+/* calls_peer.c */
+call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
+/* calls_test.c */
+call_fn call_peer_test;
 
 #endif

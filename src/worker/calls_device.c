@@ -21,12 +21,6 @@ apply_settings(const Joinery__V1__DeviceSettings *m, struct device_row *row,
 		char *out;
 		size_t cap;
 	} texts[] = {
-		{ "as_id", m->as_id, row->activation.as_id,
-		    sizeof(row->activation.as_id) },
-		{ "ns_kek", m->ns_kek, row->activation.ns_kek,
-		    sizeof(row->activation.ns_kek) },
-		{ "as_kek", m->as_kek, row->activation.as_kek,
-		    sizeof(row->activation.as_kek) },
 		{ "app", m->app, row->app, sizeof(row->app) },
 		{ "name", m->name, row->name, sizeof(row->name) },
 	};
@@ -40,12 +34,9 @@ apply_settings(const Joinery__V1__DeviceSettings *m, struct device_row *row,
 		err =
 		    convert_mac_version(m->mac_version, &row->mac_version, ec);
 	}
-	if (m->has_clear_net_ids && m->clear_net_ids) {
-		row->activation.net_id_count = 0;
-	}
 	if (err == JY_OK) {
-		err = convert_net_ids(m->net_ids, m->n_net_ids,
-		    row->activation.net_ids, &row->activation.net_id_count, ec);
+		err = call_apply_activation(
+		    ACTIVATION_MESSAGE(m), &row->activation, ec);
 	}
 	if (m->has_resets_join_nonces) {
 		row->resets_join_nonces = m->resets_join_nonces;
@@ -123,15 +114,12 @@ to_settings(struct arena *arena, const struct device_row *row)
 {
 	Joinery__V1__DeviceSettings *m =
 	    convert_new(arena, &joinery__v1__device_settings__descriptor);
+	struct activation_message activation;
 
 	m->has_mac_version = 1;
 	m->mac_version = (Joinery__V1__MacVersion)row->mac_version;
-	m->n_net_ids = row->activation.net_id_count;
-	m->net_ids = arena_copy(arena, row->activation.net_ids,
-	    row->activation.net_id_count * sizeof(row->activation.net_ids[0]));
-	m->as_id = convert_to_text(arena, row->activation.as_id);
-	m->ns_kek = convert_to_text(arena, row->activation.ns_kek);
-	m->as_kek = convert_to_text(arena, row->activation.as_kek);
+	call_fill_activation(arena, &row->activation, &activation);
+	ACTIVATION_FILL(m, &activation);
 	m->app = convert_to_text(arena, row->app);
 	m->name = convert_to_text(arena, row->name);
 	m->has_resets_join_nonces = 1;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "src/base/secret.h"
+#include "src/join/home.h"
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
 
@@ -43,10 +44,29 @@ take_cf_list(
 	    : JY_OK;
 }
 
-enum jy_err
-call_join_begin(
-    const Joinery__V1__JoinRequest *m, struct join_input *in, struct errctx *ec)
+/* The EUIs that the message says beside the PHYPayload. */
+static enum jy_err
+take_euis(const Joinery__V1__JoinRequest *m, struct arena *arena,
+    struct join_input *in, struct errctx *ec)
 {
+	enum jy_err err;
+
+	err = convert_eui(
+	    "dev_eui", m->has_dev_eui, &m->dev_eui, arena, &in->dev_eui, ec);
+	return err == JY_OK ? convert_eui("join_eui", m->has_join_eui,
+				  &m->join_eui, arena, &in->join_eui, ec)
+			    : err;
+}
+
+enum jy_err
+call_join_begin(const Joinery__V1__Request *request,
+    const struct sender *sender, struct arena *arena, struct join_input *in,
+    struct errctx *ec)
+{
+	const bool rejoin =
+	    request->call_case == JOINERY__V1__REQUEST__CALL_REJOIN;
+	const Joinery__V1__JoinRequest *m =
+	    rejoin ? request->rejoin : request->join;
 	const struct {
 		const char *field;
 		protobuf_c_boolean has;
@@ -61,6 +81,8 @@ call_join_begin(
 	enum jy_err err;
 
 	memset(in, 0, sizeof(*in));
+	in->rejoin = rejoin;
+	in->sender = *sender;
 	if (!m->has_phy_payload) {
 		return err_set(ec, JY_EINVAL, "phy_payload is missing");
 	}
@@ -78,6 +100,9 @@ call_join_begin(
 	in->dev_addr = m->dev_addr;
 	in->dl_settings = (uint8_t)m->dl_settings;
 	in->rx_delay = (uint8_t)m->rx_delay;
+	if (err == JY_OK) {
+		err = take_euis(m, arena, in, ec);
+	}
 	return err == JY_OK ? take_cf_list(m, in, ec) : err;
 }
 
@@ -106,27 +131,78 @@ call_join_end(const struct join_output *out, struct arena *arena,
 	response->join = m;
 }
 
-/* What both requests for keys by session key ID have in common. */
-static enum jy_err
-retrieve(struct call *c, enum peer_role as, protobuf_c_boolean has_id,
-    const ProtobufCBinaryData *id, protobuf_c_boolean has_dev_eui,
-    const ProtobufCBinaryData *dev_eui, struct session_keys *keys,
-    struct errctx *ec)
+/* The fields of NetworkKeysRequest and AppSKeyRequest. */
+struct key_question {
+	enum peer_role as;
+	protobuf_c_boolean has_id;
+	const ProtobufCBinaryData *id;
+	protobuf_c_boolean has_dev_eui;
+	const ProtobufCBinaryData *dev_eui;
+	protobuf_c_boolean has_join_eui;
+	const ProtobufCBinaryData *join_eui;
+};
+
+static struct key_question
+key_question(const Joinery__V1__Request *request)
 {
-	uint8_t session_id[STORE_ID_LEN];
-	struct eui64 eui;
+	const Joinery__V1__NetworkKeysRequest *ns = request->network_keys;
+	const Joinery__V1__AppSKeyRequest *as = request->app_s_key;
+
+	if (request->call_case == JOINERY__V1__REQUEST__CALL_NETWORK_KEYS) {
+		return (struct key_question){
+			.as = PEER_NS,
+			.has_id = ns->has_session_key_id,
+			.id = &ns->session_key_id,
+			.has_dev_eui = ns->has_dev_eui,
+			.dev_eui = &ns->dev_eui,
+		};
+	}
+	return (struct key_question){
+		.as = PEER_AS,
+		.has_id = as->has_session_key_id,
+		.id = &as->session_key_id,
+		.has_dev_eui = as->has_dev_eui,
+		.dev_eui = &as->dev_eui,
+		.has_join_eui = as->has_join_eui,
+		.join_eui = &as->join_eui,
+	};
+}
+
+enum jy_err
+call_session_query(const Joinery__V1__Request *request,
+    const struct peer_row *peer, const struct sender *sender,
+    struct arena *arena, struct session_query *out, struct errctx *ec)
+{
+	struct key_question q = key_question(request);
 	enum jy_err err;
 
+	*out = (struct session_query){
+		.peer = peer,
+		.sender = sender,
+		.as = q.as,
+	};
 	err = convert_octets(
-	    "session_key_id", has_id, id, session_id, sizeof(session_id), ec);
-	if (err == JY_OK && has_dev_eui) {
-		err = convert_octets("dev_eui", has_dev_eui, dev_eui, eui.be,
-		    sizeof(eui.be), ec);
+	    "session_key_id", q.has_id, q.id, out->id, sizeof(out->id), ec);
+	if (err == JY_OK) {
+		err = convert_eui("dev_eui", q.has_dev_eui, q.dev_eui, arena,
+		    &out->dev_eui, ec);
 	}
-	return err == JY_OK
-	    ? session_retrieve(c->env, &c->asker->peer, as, session_id,
-		  has_dev_eui ? &eui : NULL, keys, ec)
-	    : err;
+	if (err == JY_OK) {
+		err = convert_eui("join_eui", q.has_join_eui, q.join_eui, arena,
+		    &out->join_eui, ec);
+	}
+	return err;
+}
+
+static enum jy_err
+retrieve(struct call *c, struct session_keys *keys, struct errctx *ec)
+{
+	struct session_query query;
+	enum jy_err err;
+
+	err = call_session_query(
+	    c->request, &c->asker->peer, c->sender, c->arena, &query, ec);
+	return err == JY_OK ? session_retrieve(c->env, &query, keys, ec) : err;
 }
 
 enum jy_err
@@ -138,8 +214,7 @@ call_network_keys(struct call *c, struct errctx *ec)
 	struct session_keys keys;
 	enum jy_err err;
 
-	err = retrieve(c, PEER_NS, q->has_session_key_id, &q->session_key_id,
-	    q->has_dev_eui, &q->dev_eui, &keys, ec);
+	err = retrieve(c, &keys, ec);
 	if (err != JY_OK) {
 		secret_wipe(&keys, sizeof(keys));
 		return err;
@@ -168,8 +243,7 @@ call_app_s_key(struct call *c, struct errctx *ec)
 	struct session_keys keys;
 	enum jy_err err;
 
-	err = retrieve(c, PEER_AS, q->has_session_key_id, &q->session_key_id,
-	    q->has_dev_eui, &q->dev_eui, &keys, ec);
+	err = retrieve(c, &keys, ec);
 	if (err != JY_OK) {
 		secret_wipe(&keys, sizeof(keys));
 		return err;
@@ -182,6 +256,60 @@ call_app_s_key(struct call *c, struct errctx *ec)
 	c->response->app_s_key = m;
 	secret_wipe(&keys, sizeof(keys));
 	return JY_OK;
+}
+
+enum jy_err
+call_home_find(const struct join_env *env, const Joinery__V1__HomeNsRequest *m,
+    const struct peer_row *peer, struct arena *arena, struct device_id *device,
+    Joinery__V1__HomeNsAnswer **out, struct errctx *ec)
+{
+	const struct eui64 *dev_eui, *join_eui;
+	struct home_ns home;
+	enum jy_err err;
+
+	err = take_number("net_id", m->has_net_id, m->net_id, NET_ID_MAX, ec);
+	if (err == JY_OK && !m->has_dev_eui) {
+		return err_set(ec, JY_EINVAL, "dev_eui is missing");
+	}
+	if (err == JY_OK) {
+		err = convert_eui("dev_eui", m->has_dev_eui, &m->dev_eui, arena,
+		    &dev_eui, ec);
+	}
+	if (err == JY_OK) {
+		err = convert_eui("join_eui", m->has_join_eui, &m->join_eui,
+		    arena, &join_eui, ec);
+	}
+	if (err == JY_OK) {
+		err = home_ns_find(
+		    env, peer, m->net_id, dev_eui, join_eui, &home, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	*device = home.device;
+	*out = convert_new(arena, &joinery__v1__home_ns_answer__descriptor);
+	(*out)->has_net_id = 1;
+	(*out)->net_id = home.net_id;
+	if (home.has_ns_id) {
+		convert_binary(arena, home.ns_id.be, sizeof(home.ns_id.be),
+		    &(*out)->has_ns_id, &(*out)->ns_id);
+	}
+	return JY_OK;
+}
+
+enum jy_err
+call_home_ns(struct call *c, struct errctx *ec)
+{
+	struct device_id device;
+	enum jy_err err;
+
+	err = call_home_find(c->env, c->request->home_ns, &c->asker->peer,
+	    c->arena, &device, &c->response->home_ns, ec);
+	if (err == JY_OK) {
+		c->response->result_case =
+		    JOINERY__V1__RESPONSE__RESULT_HOME_NS;
+	}
+	return err;
 }
 
 enum jy_err

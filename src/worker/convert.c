@@ -45,6 +45,61 @@ convert_text(
 }
 
 enum jy_err
+convert_name(const char *field, const char *in, char out[STORE_LABEL_MAX + 1],
+    struct errctx *ec)
+{
+	if (in == NULL || in[0] == '\0') {
+		return err_set(ec, JY_EINVAL, "%s is missing", field);
+	}
+	return convert_text(field, in, out, STORE_LABEL_MAX + 1, ec);
+}
+
+enum jy_err
+convert_absent(
+    const char *what, const char *name, enum jy_err err, struct errctx *ec)
+{
+	return err == JY_ENOTFOUND
+	    ? err_replace(ec, JY_ENOTFOUND, "no %s is called %s", what, name)
+	    : err;
+}
+
+enum jy_err
+convert_eui(const char *field, protobuf_c_boolean has,
+    const ProtobufCBinaryData *in, struct arena *arena,
+    const struct eui64 **out, struct errctx *ec)
+{
+	struct eui64 *eui;
+	enum jy_err err;
+
+	*out = NULL;
+	if (!has) {
+		return JY_OK;
+	}
+	eui = arena_alloc(arena, sizeof(*eui));
+	err = convert_octets(field, has, in, eui->be, sizeof(eui->be), ec);
+	*out = eui;
+	return err;
+}
+
+enum jy_err
+convert_sender(
+    const Joinery__V1__Sender *in, struct sender *out, struct errctx *ec)
+{
+	*out = (struct sender){ .has_net_id = false };
+	if (in == NULL) {
+		return JY_OK;
+	}
+	out->has_net_id = in->has_net_id;
+	out->net_id = in->net_id;
+	out->as_id = in->as_id;
+	out->has_ns_id = in->has_ns_id;
+	return in->has_ns_id
+	    ? convert_octets("sender.ns_id", in->has_ns_id, &in->ns_id,
+		  out->ns_id.be, sizeof(out->ns_id.be), ec)
+	    : JY_OK;
+}
+
+enum jy_err
 convert_device_id(
     const Joinery__V1__DeviceId *in, struct device_id *out, struct errctx *ec)
 {
@@ -190,6 +245,8 @@ convert_to_session(struct arena *arena, const struct session_row *row)
 	m->has_expires_ms = row->expires_ms != 0;
 	m->expires_ms = row->expires_ms;
 	m->peer = convert_to_text(arena, row->peer);
+	m->has_join_type = 1;
+	m->join_type = row->join_type;
 	return m;
 }
 

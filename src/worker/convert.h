@@ -8,6 +8,7 @@
 
 #include "proto/joinery.pb-c.h"
 #include "src/base/arena.h"
+#include "src/join/access.h"
 #include "src/join/session.h"
 
 /* Octets of an exact length; a missing field is an error too. */
@@ -21,6 +22,23 @@ enum jy_err convert_octets(const char *field, protobuf_c_boolean has,
  */
 enum jy_err convert_text(const char *field, const char *in, char *out,
     size_t cap, struct errctx *ec) JY_CHECK;
+
+/* A name that must be there, into a row's field. */
+enum jy_err convert_name(const char *field, const char *in,
+    char out[STORE_LABEL_MAX + 1], struct errctx *ec) JY_CHECK;
+
+/* The store says only that it found nothing; people want to know what. */
+enum jy_err convert_absent(const char *what, const char *name, enum jy_err err,
+    struct errctx *ec) JY_CHECK;
+
+/* An EUI that may be missing: *out is NULL then, else in the arena. */
+enum jy_err convert_eui(const char *field, protobuf_c_boolean has,
+    const ProtobufCBinaryData *in, struct arena *arena,
+    const struct eui64 **out, struct errctx *ec) JY_CHECK;
+
+/* Whom a request speaks for; in may be NULL.  out borrows in. */
+enum jy_err convert_sender(const Joinery__V1__Sender *in, struct sender *out,
+    struct errctx *ec) JY_CHECK;
 
 enum jy_err convert_device_id(const Joinery__V1__DeviceId *in,
     struct device_id *out, struct errctx *ec) JY_CHECK;

@@ -105,6 +105,25 @@ app_s_key_mode(const char *text)
 	return strcmp(text, "no") == 0 ? APP_S_KEY_NO : APP_S_KEY_AUTO;
 }
 
+/* The configuration was checked when it was read. */
+static struct join_euis
+join_euis(const struct conf *conf)
+{
+	struct eui64_prefix *prefixes =
+	    sys_xcalloc(conf->join_euis.count + 1, sizeof(*prefixes));
+	struct join_euis out = { .prefixes = prefixes,
+		.count = conf->join_euis.count };
+	const char *text = conf->default_join_eui;
+
+	for (size_t i = 0; i < out.count; i++) {
+		jy_assert(
+		    eui64_prefix_parse(conf->join_euis.items[i], &prefixes[i]));
+	}
+	out.has_default = text[0] != '\0';
+	jy_assert(!out.has_default || eui64_parse(text, &out.default_eui));
+	return out;
+}
+
 /* Open token and store; on failure what is open is the caller's to close. */
 static enum jy_err
 open_all(const struct conf *conf, bool later, struct join_env *env,
@@ -116,6 +135,8 @@ open_all(const struct conf *conf, bool later, struct join_env *env,
 	env->sys = &sys_real;
 	env->app_s_key = app_s_key_mode(conf->app_s_key);
 	env->repeat_window_ms = (uint32_t)conf->repeat_window_ms;
+	env->rejoin_mic_by_ns = strcmp(conf->rejoin_mic, "ns") == 0;
+	env->join_euis = join_euis(conf);
 	env->session_keep = (unsigned)conf->session_keep;
 	env->session_lifetime_s = (uint32_t)conf->session_lifetime_s;
 	err = hsm_open(&token, &env->hsm, report, ec);

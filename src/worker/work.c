@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A request through a token thread.  Here errors are handled: they become
- * the peer's Error answer and one line in the log.
+ * the peer's Error answer and, in work_log.c, one line in the log.
  */
 #include "src/worker/work.h"
 
@@ -11,14 +11,10 @@
 
 #include "proto/errcode.h"
 #include "proto/frame.h"
-#include "src/base/log.h"
 #include "src/base/secret.h"
 #include "src/conf/admin.h"
 #include "src/worker/convert.h"
-
-#define JOIN_NONCE_WARN 0xF00000U
-
-#define REASON_MAX 256
+#include "src/worker/work_log.h"
 
 /* Who asks, by what the front saw of the connection. */
 static enum jy_err
@@ -40,6 +36,13 @@ find_asker(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	}
 	c.sans = (const char *const *)m->cert_sans;
 	c.san_count = m->n_cert_sans;
+	c.has_authorization = m->has_authorization_hash &&
+	    m->authorization_hash.len == sizeof(c.authorization_hash);
+	if (c.has_authorization) {
+		memcpy(c.authorization_hash, m->authorization_hash.data,
+		    sizeof(c.authorization_hash));
+	}
+	c.proxied_peer = m->proxied_peer;
 	return access_find(ctx->env.store, &c,
 	    c.has_uid && conf_uid_is_admin(ctx->conf, c.uid), &w->asker, ec);
 }
@@ -50,6 +53,7 @@ run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	struct call call = {
 		.env = &ctx->env,
 		.asker = &w->asker,
+		.sender = &w->sender,
 		.request = w->request,
 		.response = &w->response,
 		.arena = &w->arena,
@@ -74,6 +78,12 @@ begin(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	}
 	err = find_asker(w, ctx, ec);
 	if (err == JY_OK) {
+		err = convert_sender(w->request->sender, &w->sender, ec);
+	}
+	if (err == JY_OK && w->request->sender != NULL) {
+		err = access_sender(&w->asker.peer, &w->sender, ec);
+	}
+	if (err == JY_OK) {
 		err = call_allowed(w->def, &w->asker, ec);
 	}
 	if (err != JY_OK) {
@@ -84,7 +94,8 @@ begin(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	}
 	w->join.env = &ctx->env;
 	w->join.peer = &w->asker.peer;
-	err = call_join_begin(w->request->join, &w->join.in, ec);
+	err =
+	    call_join_begin(w->request, &w->sender, &w->arena, &w->join.in, ec);
 	w->joins = err == JY_OK;
 	return err;
 }
@@ -97,6 +108,7 @@ work_open(struct work *w, const uint8_t *frame, size_t len)
 	w->joins = false;
 	w->arena = (struct arena){ 0 };
 	w->asker.name[0] = '\0';
+	w->asker.peer.answer_url[0] = '\0';
 	err_clear(&w->ec);
 	joinery__v1__response__init(&w->response);
 	w->envelope = joinery__corridor__envelope__unpack(NULL, len, frame);
@@ -124,53 +136,7 @@ work_err(struct work *w)
 	return w->joins ? &w->join.err : &w->err;
 }
 
-/* ---- what happened: counters and the log ---- */
-
-static void
-count_join(const struct work *w, struct counters *n)
-{
-	const uint32_t *us = w->join.step_us;
-
-	counters_add(n->joins_rerun, w->join.reran);
-	counters_add(n->joins_nonce_any,
-	    w->join.err == JY_OK && w->join.view.device.resets_join_nonces);
-	counters_add(
-	    n->joins_repeated, w->join.err == JY_OK && w->join.repeated);
-#define X(name, meaning) \
-	counters_add(n->step_##name##_us, us[JOIN_STEP_##name]);
-	JOIN_STEPS(X)
-#undef X
-}
-
-static bool
-is_token_error(enum jy_err err)
-{
-	return err == JY_ETOKEN || err == JY_ENOKEY || err == JY_ETOKENREQ;
-}
-
-static void
-count(const struct work *w, struct counters *n)
-{
-	bool ok = w->err == JY_OK;
-
-	counters_add(n->requests, 1);
-	counters_add(n->token_errors, is_token_error(w->err));
-	if (w->joins) {
-		count_join(w, n);
-	}
-	if (w->def == NULL) {
-		return;
-	}
-	if (w->def->run == NULL) {
-		counters_add(n->joins_accepted, ok);
-		counters_add(n->joins_refused, !ok);
-	} else if (w->def->who == CALL_NS || w->def->who == CALL_AS) {
-		counters_add(n->keys_given, ok);
-		counters_add(n->keys_refused, !ok);
-	} else if (w->def->who == CALL_ADMIN) {
-		counters_add(n->admin_calls, ok);
-	}
-}
+/* ---- the reply ---- */
 
 /* A refused join that names its device also stays in the store. */
 static void
@@ -184,105 +150,12 @@ note_refusal(const struct work *w, const struct work_ctx *ctx)
 	row.device = w->join.device;
 	row.time_ms = ctx->env.sys->now_ms();
 	row.wire_code = (uint16_t)errcode_of(w->err);
-	row.dev_nonce = w->join.request.dev_nonce;
+	row.dev_nonce = w->join.request.counter;
 	memcpy(row.peer, w->asker.name, sizeof(row.peer));
 	(void)snprintf(row.reason, sizeof(row.reason), "%.*s", STORE_REASON_MAX,
 	    err_detail(&w->ec, w->err));
 	store_refusal_note(ctx->env.store, &row);
 }
-
-/* Why, as it may stand in quotes: a reason may quote names. */
-static const char *
-reason(const struct work *w, char out[REASON_MAX])
-{
-	(void)snprintf(out, REASON_MAX, "%s", err_detail(&w->ec, w->err));
-	for (char *p = out; *p != '\0'; p++) {
-		*p = *p == '"' ? '\'' : *p;
-	}
-	return out;
-}
-
-static void
-log_refused_join(const struct work *w)
-{
-	const Joinery__V1__ErrorCode code = errcode_of(w->err);
-	const struct join *j = &w->join;
-	char dev[EUI64_STR_LEN] = "-", join[EUI64_STR_LEN] = "-";
-	char why[REASON_MAX];
-
-	if (j->step > JOIN_STEP_parse) {
-		(void)eui64_str(&j->device.dev_eui, dev);
-		(void)eui64_str(&j->device.join_eui, join);
-	}
-	log_notice("join", "refused",
-	    "request=%s peer=\"%s\" code=%s step=%s dev_eui=%s join_eui=%s "
-	    "mac_version=%s net_id=%06x reason=\"%s\" do=\"%s\"",
-	    w->envelope->request_id, w->asker.name, errcode_name(code),
-	    join_step_name(j->step), dev, join,
-	    lw_version_str(j->in.mac_version), j->in.net_id, reason(w, why),
-	    errcode_hint(code));
-}
-
-static void
-log_call(const struct work *w)
-{
-	const Joinery__V1__ErrorCode code = errcode_of(w->err);
-	char object[CALL_OBJECT_MAX] = "-", why[REASON_MAX];
-
-	if (w->def != NULL) {
-		call_object(w->request, object);
-	}
-	if (w->err == JY_OK) {
-		log_notice("admin", "done", "request=%s peer=\"%s\" call=%s %s",
-		    w->envelope->request_id, w->asker.name, w->def->name,
-		    object);
-		return;
-	}
-	log_notice("call", "refused",
-	    "request=%s peer=\"%s\" call=%s %s code=%s reason=\"%s\" do=\"%s\"",
-	    w->envelope->request_id, w->asker.name,
-	    w->def != NULL ? w->def->name : "unknown", object,
-	    errcode_name(code), reason(w, why), errcode_hint(code));
-}
-
-/* A line at debug level only; but a warning long before a device is done. */
-static void
-log_accepted_join(const struct work *w)
-{
-	const struct session_row *session = &w->join.commit.session;
-	char dev[EUI64_STR_LEN], id[HEX_STR_LEN(STORE_ID_LEN)];
-
-	if (log_wants(LOG_LEVEL_DEBUG)) {
-		hex_format(session->id, sizeof(session->id), id);
-		log_debug("join", "accepted",
-		    "request=%s peer=\"%s\" dev_eui=%s join_nonce=%06x "
-		    "session=%s repeated=%d",
-		    w->envelope->request_id, w->asker.name,
-		    eui64_str(&session->device.dev_eui, dev),
-		    session->join_nonce, id, w->join.repeated);
-	}
-	if (session->join_nonce >= JOIN_NONCE_WARN) {
-		log_warn("join", "JoinNonce runs out",
-		    "dev_eui=%s join_nonce=%06x last=%06x do=\"give the "
-		    "device another JoinEUI in time\"",
-		    eui64_str(&session->device.dev_eui, dev),
-		    session->join_nonce, LW_JOIN_NONCE_MAX);
-	}
-}
-
-static void
-log_outcome(const struct work *w)
-{
-	if (w->joins && w->err == JY_OK) {
-		log_accepted_join(w);
-	} else if (w->joins) {
-		log_refused_join(w);
-	} else if (w->err != JY_OK || w->def->changes) {
-		log_call(w);
-	}
-}
-
-/* ---- the reply ---- */
 
 static void
 put_reply(struct work_replies *r, const Joinery__Corridor__Reply *reply)
@@ -322,8 +195,29 @@ answer_error(struct work *w)
 	w->response.error = m;
 }
 
+/* Where a peer of Backend Interfaces wants its answer; NULL: here. */
+static Joinery__Corridor__AnswerTo *
+answer_to(struct work *w)
+{
+	const struct peer_row *peer = &w->asker.peer;
+	Joinery__Corridor__AnswerTo *m;
+
+	if (!w->envelope->has_backend_interfaces ||
+	    !w->envelope->backend_interfaces || peer->answer_url[0] == '\0') {
+		return NULL;
+	}
+	m = convert_new(&w->arena, &joinery__corridor__answer_to__descriptor);
+	m->url = convert_to_text(&w->arena, peer->answer_url);
+	m->ca = convert_to_text(&w->arena, peer->answer_ca);
+	m->cert = convert_to_text(&w->arena, peer->answer_cert);
+	m->key = convert_to_text(&w->arena, peer->answer_key);
+	m->peer = convert_to_text(&w->arena, peer->name);
+	return m;
+}
+
 static void
-put_response(struct work *w, struct work_replies *replies)
+put_response(
+    struct work *w, const struct work_ctx *ctx, struct work_replies *replies)
 {
 	Joinery__Corridor__Reply reply = JOINERY__CORRIDOR__REPLY__INIT;
 
@@ -336,6 +230,10 @@ put_response(struct work *w, struct work_replies *replies)
 	jy_assert(reply.response.len <= FRAME_MAX);
 	reply.response.data = arena_alloc(&w->arena, reply.response.len);
 	(void)joinery__v1__response__pack(&w->response, reply.response.data);
+	if (w->envelope->has_trace && w->envelope->trace) {
+		reply.has_trace = work_trace(w, ctx, &reply.trace);
+	}
+	reply.answer_to = answer_to(w);
 	put_reply(replies, &reply);
 }
 
@@ -347,8 +245,8 @@ work_end(
 		w->err = w->join.err;
 		w->ec = w->join.ec;
 	}
-	count(w, ctx->counters);
-	log_outcome(w);
+	work_count(w, ctx->counters);
+	work_log(w);
 	if (w->err != JY_OK) {
 		if (w->joins) {
 			note_refusal(w, ctx);
@@ -357,7 +255,7 @@ work_end(
 	} else if (w->joins) {
 		call_join_end(&w->join.out, &w->arena, &w->response);
 	}
-	put_response(w, replies);
+	put_response(w, ctx, replies);
 	secret_wipe(&w->join.out.keys, sizeof(w->join.out.keys));
 	arena_reset(&w->arena);
 	if (w->request != NULL) {

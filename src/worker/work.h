@@ -23,6 +23,7 @@ struct work {
 	Joinery__V1__Request *request;
 	const struct call_def *def; /* NULL: no such call */
 	struct asker asker;
+	struct sender sender; /* borrows request */
 	struct arena arena;
 	Joinery__V1__Response response;
 	struct join join; /* if def->run is NULL */

@@ -5,10 +5,9 @@ each answer judged by the oracle."""
 import os
 import signal
 
-import oracle
 import scenario
 from bi_client import app_s_key_req, home_ns_req, join_req
-from scenario import NET_ID, VERSIONS, until
+from scenario import NET_ID, VERSIONS, oracle, until
 
 KEYS = {"NwkSKey": "ns", "FNwkSIntKey": "ns", "SNwkSIntKey": "ns",
         "NwkSEncKey": "ns", "AppSKey": "as"}
@@ -117,8 +116,8 @@ class Joins(scenario.Case):
             device = self.server.device(mac_version)
             for n, version in enumerate(("1.0", "1.1")):
                 with self.subTest(mac=mac_version, bi=version):
-                    self.join(device, 0x00ff + n, version)
-                    self.join(device, 0x0200 + n, version,
+                    self.join(device, 0x00ff + 2 * n, version)
+                    self.join(device, 0x0100 + 2 * n, version,
                               CFList="184f84e85684b85e84886684586e8400")
 
     def test_tolerant_input(self):
@@ -194,6 +193,16 @@ class Joins(scenario.Case):
 
     # ---- the same request again ----
 
+    def kill_workers(self):
+        old = {w.pid for w in self.server.status().workers}
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+
+        def new():
+            status = self.server.ready()
+            return status and not old & {w.pid for w in status.workers}
+        until(new, "new workers")
+
     def repeated(self, device, message):
         first = self.ask_raw(message)
         before = device.get()["nonces"]
@@ -209,9 +218,7 @@ class Joins(scenario.Case):
             device = self.server.device("1.1.0")
             message = make(device)
             first, before = self.repeated(device, message)
-            for pid in [w.pid for w in self.server.status().workers]:
-                os.kill(pid, signal.SIGKILL)
-            until(self.server.ready, "new workers")
+            self.kill_workers()
             self.assertEqual(self.ask_raw(message), first)
             for peer, changes in (("ns", {"DevAddr": "26011bdb"}),
                                   ("ns", {"RxDelay": 2}),
@@ -266,8 +273,8 @@ class Joins(scenario.Case):
         self.assertEqual(self.home(device)["HNetID"], "%06x" % NET_ID)
         message, answer, _ = self.join(device, 1)
         self.assertIn("AppSKey", answer)
-        s.ctl("app", "set", "meters", "--no-net-ids", "--net-id", "000014",
-              "--roaming", "none")
+        s.ctl("app", "set", "meters", "--net-id", "000014", "--roaming",
+              "none")
         self.assertEqual(self.home(device)["Result"]["ResultCode"],
                          "NoRoamingAgreement")
         message = join_req(device, device.phy(2))

@@ -259,9 +259,12 @@ class Refusals(scenario.Case):
             device.nwk_key = None
 
     def test_rejoin_frames(self):
-        self.assert_result(MALFORMED, self.rejoin,
+        self.assert_result(both("FrameSizeError"), self.rejoin,
                            PHYPayload=self.device11.phy(1).hex())
         phy = self.device11.rejoin_phy(1, 1)
+        for mhdr in 0x00, 0x20, 0xc1:
+            self.assert_result(MALFORMED, self.rejoin,
+                               PHYPayload=(bytes([mhdr]) + phy[1:]).hex())
         self.assert_result(both("FrameSizeError"), self.rejoin,
                            PHYPayload=phy[:-1].hex())
         self.assert_result(both("FrameSizeError"), self.rejoin,

@@ -62,7 +62,7 @@ class Configuration(scenario.Case):
     def test_second_server(self):
         """On the socket of one that runs; that one goes on."""
         alone = "".join(line for line in self.conf.splitlines(True)
-                        if not line.startswith("tls-"))
+                        if not line.startswith(("tls-", "bi-")))
         for conf, what in (alone, "joinery.sock"), (self.conf, "tls-listen"):
             status, _, said = self.run_it(None, conf)
             self.assertEqual(status, 1, said)

@@ -15,7 +15,8 @@ from scenario import BIN, until
 
 
 class Crashes(scenario.Case):
-    options = ("--conf", "session-keep = 100")
+    options = ("--conf", "session-keep = 100", "--conf",
+               "repeat-window = 0")
 
     def load(self, what_breaks):
         """Loads while what_breaks(loads) breaks things; judged."""

@@ -15,6 +15,8 @@ DONE, REFUSED, USAGE, CONNECT, NONE, LOCAL = range(6)
 
 
 class Verbs(scenario.Case):
+    options = ("--conf", "repeat-window = 0")
+
     def ctl(self, status, *words, stdin=""):
         """The object that the verb prints with --json."""
         done = self.server.try_ctl(*words, "--json", stdin=stdin)

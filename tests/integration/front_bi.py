@@ -269,7 +269,6 @@ class Https(Peer):
         options.setdefault("tls_certificate", self.dir + "/server.pem")
         return super().start(
             env, ready, bi_listen="127.0.0.1:%d" % self.port,
-            tls_listen="127.0.0.1:%d" % free_port(),
             tls_key=self.dir + "/server.key",
             tls_client_ca=self.dir + "/ca.pem", **options)
 

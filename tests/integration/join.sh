@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 for token in softhsm softokn; do
-	server_start --token "$token"
+	server_start --token "$token" --conf "repeat-window = 0"
 
 	for version in 1.0.3 1.0.4 1.1.0; do
 		add_device "$version"

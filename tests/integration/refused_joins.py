@@ -10,6 +10,8 @@ from scenario import VERSIONS, mac_version, until
 
 
 class RefusedJoins(scenario.Case):
+    options = ("--conf", "repeat-window = 0")
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -15,7 +15,8 @@ from scenario import until
 class TokenGone(scenario.Case):
     # A token object is read only for a key that is not at hand: more devices
     # than may be at hand.
-    options = ("--conf", "key-cache = 16", "--conf",
+    options = ("--conf", "repeat-window = 0", "--conf", "key-cache = 16",
+               "--conf",
                "session-keep = 100")
 
     def test_away_and_back(self):

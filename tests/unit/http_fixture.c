@@ -17,6 +17,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,7 @@ fixture_new(const char *conf)
 	struct fixture *f = sys_xcalloc(1, sizeof(*f));
 	struct event_config *config = event_config_new();
 
+	(void)signal(SIGPIPE, SIG_IGN);
 	/* As server.c does. */
 	(void)event_config_set_flag(config,
 	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);

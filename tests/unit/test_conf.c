@@ -57,15 +57,18 @@ test_defaults(void **state)
 	assert_int_equal(conf->admin_uids.count, 0);
 	assert_int_equal(conf->worker_queue, 1024);
 	assert_string_equal(conf->app_s_key, "auto");
-	assert_int_equal(conf->repeat_window_ms, 10000);
 	assert_string_equal(conf->bi_listen, "");
 	assert_string_equal(conf->bi_plain_listen, "");
 	assert_string_equal(conf->bi_client_certificate, "optional");
-	assert_int_equal(conf->bi_proxies.count, 0);
 	assert_string_equal(conf->bi_proxy_header, "X-Joinery-Peer");
+	assert_int_equal(conf->bi_proxies.count, 0);
+	assert_int_equal(conf->bi_peer_connections, 64);
+	assert_int_equal(conf->bi_answer_queue, 1024);
+	assert_int_equal(conf->bi_answer_deadline_s, 10);
 	assert_int_equal(conf->join_euis.count, 0);
 	assert_string_equal(conf->default_join_eui, "");
 	assert_string_equal(conf->rejoin_mic, "check");
+	assert_int_equal(conf->repeat_window_ms, 10000);
 	conf_free(conf);
 	conf_free(NULL);
 	conf_free(load_ok(TOKEN "sessions = 32\nkey-cache = 128\n"));
@@ -97,172 +100,190 @@ test_values(void **state)
 static void
 test_backend_interfaces(void **state)
 {
-	static const char *const plain[] = { "127.0.0.1:80", "127.9.8.7:1",
-		"[::1]:8080", "::1:8080", "/run/joinery/bi.sock" };
-	struct conf *conf =
-	    load_ok(TOKEN "bi-listen = '[::]:8444'\n"
-			  "tls-certificate = a.pem\n"
-			  "tls-key = b.pem\n"
-			  "tls-client-ca = c.pem\n"
-			  "bi-plain-listen = '/run/joinery/bi.sock'\n"
-			  "bi-client-certificate = required\n"
-			  "bi-proxies = {'unix', '10.0.0.1', 'fe80::1'}\n"
-			  "bi-proxy-header = 'X-Client.Name_1'\n"
-			  "bi-peer-connections = 65536\n"
-			  "bi-answer-queue = 1\n"
-			  "bi-answer-deadline = 600\n");
+	struct conf *conf = load_ok(
+	    TOKEN "socket = ''\n"
+		  "bi-listen = '[::]:8444'\n"
+		  "bi-plain-listen = '/run/joinery/bi.sock'\n"
+		  "bi-client-certificate = required\n"
+		  "bi-proxies = {'127.0.0.1', '::1', unix}\n"
+		  "bi-proxy-header = 'X-Peer-9'\n"
+		  "bi-peer-connections = 65536\n"
+		  "bi-answer-queue = 1\n"
+		  "bi-answer-deadline = 600\n"
+		  "tls-certificate = a.pem\n"
+		  "tls-key = b.pem\n"
+		  "tls-client-ca = c.pem\n"
+		  "join-euis = {'70b3d57ed0000000/40', '0102030405060708'}\n"
+		  "default-join-eui = '70B3D57ED0000001'\n"
+		  "rejoin-mic = ns\n"
+		  "repeat-window = 0\n");
 
 	(void)state;
 	assert_string_equal(conf->bi_listen, "[::]:8444");
 	assert_string_equal(conf->bi_plain_listen, "/run/joinery/bi.sock");
 	assert_string_equal(conf->bi_client_certificate, "required");
 	assert_int_equal(conf->bi_proxies.count, 3);
-	assert_string_equal(conf->bi_proxies.items[2], "fe80::1");
-	assert_string_equal(conf->bi_proxy_header, "X-Client.Name_1");
-	conf_free(conf);
-	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
-		char text[128];
-
-		(void)snprintf(text, sizeof(text),
-		    TOKEN "socket = ''\nbi-plain-listen = '%s'\n", plain[i]);
-		conf_free(load_ok(text));
-	}
-}
-
-static void
-test_join_euis(void **state)
-{
-	struct conf *conf =
-	    load_ok(TOKEN "join-euis = {'70b3d57ed0000000/40',\n"
-			  "    'A84041000181A1B2', '0000000000000000/0'}\n"
-			  "default-join-eui = '70B3D57ED0000001'\n"
-			  "rejoin-mic = ns\nrepeat-window = 0\n");
-
-	(void)state;
-	assert_int_equal(conf->join_euis.count, 3);
-	assert_string_equal(conf->join_euis.items[0], "70b3d57ed0000000/40");
+	assert_string_equal(conf->bi_proxies.items[2], "unix");
+	assert_string_equal(conf->bi_proxy_header, "X-Peer-9");
+	assert_int_equal(conf->bi_peer_connections, 65536);
+	assert_int_equal(conf->bi_answer_queue, 1);
+	assert_int_equal(conf->bi_answer_deadline_s, 600);
+	assert_int_equal(conf->join_euis.count, 2);
 	assert_string_equal(conf->default_join_eui, "70B3D57ED0000001");
 	assert_string_equal(conf->rejoin_mic, "ns");
 	assert_int_equal(conf->repeat_window_ms, 0);
 	conf_free(conf);
 }
 
+/* Each listener alone will do, and what goes with a plain one. */
 static void
-test_refusals(void **state)
+test_listeners(void **state)
 {
-	static const struct {
-		const char *text;
-		const char *line; /* ":N:" or, without a line, ": " */
-		const char *says;
-	} cases[] = {
-		{ TOKEN "\nsocket = 'a\n", ":", "" },
-		{ TOKEN "nonsense = 1\n", ":2: ", "no such option" },
-		{ TOKEN "sessions = many\n", ":2: ", "sessions" },
-		{ TOKEN "sessions = 0\n", ":2: ", "not within 1 to 256" },
-		{ TOKEN "\nsessions = 257\n", ":3: ", "not within 1 to 256" },
-		{ TOKEN "sessions = 99999999999999999999\n",
-		    ":2: ", "sessions" },
-		{ TOKEN "socket-mode = 01000\n", ":2: ", "socket-mode" },
-		{ TOKEN "sessions = 1\nsessions = 2\n",
-		    ":3: ", "already set in line 2" },
-		{ TOKEN "sessions 1\n", ":2: ", "" },
-		{ "sessions = 1\n", ": token-uri: ", "name the token" },
-		{ "\ntoken-uri = 'softhsm'\n", ":2: ", "begin with pkcs11:" },
-		{ "token-uri = 'pkcs11:token=t?pin-value=1234'\n",
-		    ":1: ", "pin-source" },
-		{ "token-uri = 'pkcs11:token=t?module-name=m&PIN-Value=1'\n",
-		    ":1: ", "pin-source" },
-		{ TOKEN "socket = ''\n", ":2: ", "nobody can ask" },
-		{ TOKEN "tls-listen = 'here'\n", ":2: ", "address:port" },
-		{ TOKEN "tls-listen = ':'\n", ":2: ", "address:port" },
-		{ TOKEN "tls-listen = '1.2.3.4:'\n", ":2: ", "address:port" },
-		{ TOKEN "tls-listen = '1.2.3.4:70000'\n", ":2: ", "65535" },
-		{ TOKEN "tls-listen = '1.2.3.4:80x'\n", ":2: ", "65535" },
-		{ TOKEN "tls-listen = '::1:443'\n",
-		    ": tls-certificate: ", "tls-listen needs it" },
-		{ TOKEN "tls-listen = '::1:443'\ntls-certificate = a\n"
-			"tls-key = b\n",
-		    ": tls-client-ca: ", "tls-listen needs it" },
-		{ TOKEN "\n\ntls-key = b\n", ":4: ", "without tls-listen" },
-		{ TOKEN "admin-uids = {'0', 'root'}\n",
-		    ":2: ", "'root' is not a user id" },
-		{ TOKEN "admin-uids = {'-1'}\n", ":2: ", "not a user id" },
-		{ TOKEN "admin-uids = {'4294967295'}\n",
-		    ":2: ", "not a user id" },
-		{ TOKEN "sessions = 32\nkey-cache = 127\n",
-		    ":3: ", "127 is less than 4 for each of 32 sessions" },
-		{ TOKEN "log-level = loud\n", ":2: ", "'loud' is none of" },
-		{ TOKEN "app-s-key = maybe\n", ":2: ", "yes, no, auto" },
-		{ TOKEN "store = ''\n", ":2: ", "name a directory" },
-		{ TOKEN "app-s-key = ', '\n", ":2: ", "yes, no, auto" },
-		{ TOKEN "\n\ntls-key = b\n", ":4: ", "or bi-listen" },
-		{ TOKEN "bi-listen = 'here'\n", ":2: ", "address:port" },
-		{ TOKEN "bi-listen = '1.2.3.4:0'\n", ":2: ", "65535" },
-		{ TOKEN "bi-listen = '[::]:443'\n",
-		    ": tls-certificate: ", "bi-listen needs it" },
-		{ TOKEN "bi-plain-listen = 'bi.sock'\n",
-		    ":2: ", "address:port" },
-		{ TOKEN "bi-plain-listen = '127.0.0.1:http'\n",
-		    ":2: ", "address:port" },
-		{ TOKEN "bi-plain-listen = '127.0.0.1:65536'\n",
-		    ":2: ", "65535" },
-		{ TOKEN "bi-plain-listen = '0.0.0.0:80'\n",
-		    ":2: ", "a loopback address" },
-		{ TOKEN "bi-plain-listen = '[::]:80'\n",
-		    ":2: ", "a loopback address" },
-		{ TOKEN "bi-plain-listen = '[::1:80'\n",
-		    ":2: ", "a loopback address" },
-		{ TOKEN "bi-plain-listen = '[:80'\n",
-		    ":2: ", "a loopback address" },
-		{ TOKEN "bi-plain-listen = 'localhost:80'\n",
-		    ":2: ", "a loopback address" },
-		{ TOKEN "bi-plain-listen = '1270000000000000000000000000000000"
-			"0000000000000000000000000000000001:80'\n",
-		    ":2: ", "a loopback address" },
-		{ TOKEN "bi-client-certificate = never\n",
-		    ":2: ", "required, optional" },
-		{ TOKEN "bi-plain-listen = '/s'\nbi-proxies = {'10.0.0.0/8'}\n",
-		    ":3: ", "'10.0.0.0/8' is neither" },
-		{ TOKEN "bi-plain-listen = '/s'\nbi-proxies = {'proxy'}\n",
-		    ":3: ", "'proxy' is neither" },
-		{ TOKEN "bi-plain-listen = '127.0.0.1:80'\n"
-			"bi-proxies = {'unix'}\n",
-		    ":3: ", "is a Unix socket" },
-		{ TOKEN "bi-proxies = {'10.0.0.1'}\n",
-		    ":2: ", "without bi-plain-listen or bi-listen" },
-		{ TOKEN "bi-proxy-header = ''\n", ":2: ", "HTTP header" },
-		{ TOKEN "bi-proxy-header = 'X Peer'\n", ":2: ", "'X Peer'" },
-		{ TOKEN "bi-proxy-header = 'X-Peer:'\n", ":2: ", "header" },
-		{ TOKEN "bi-peer-connections = 0\n", ":2: ", "within 1" },
-		{ TOKEN "bi-answer-queue = 65537\n", ":2: ", "to 65536" },
-		{ TOKEN "bi-answer-deadline = 601\n", ":2: ", "1 to 600" },
-		{ TOKEN "join-euis = {'70b3d57ed0000000/40', '70b3'}\n",
-		    ":2: ", "'70b3' is no prefix" },
-		{ TOKEN "join-euis = {'70b3d57ed0000001/40'}\n",
-		    ":2: ", "is no prefix" },
-		{ TOKEN "join-euis = {'70b3d57ed0000000/65'}\n",
-		    ":2: ", "is no prefix" },
-		{ TOKEN "default-join-eui = '70b3d57ed0000000'\n",
-		    ":2: ", "no use without join-euis" },
-		{ TOKEN "default-join-eui = '70b3d57ed0000000/40'\n",
-		    ":2: ", "16 hexadecimal digits" },
-		{ TOKEN "default-join-eui = 'none'\n",
-		    ":2: ", "16 hexadecimal digits" },
-		{ TOKEN "rejoin-mic = no\n", ":2: ", "check, ns" },
-		{ TOKEN "repeat-window = 600001\n", ":2: ", "to 600000" },
+	static const char *const good[] = {
+		"bi-plain-listen = '127.0.0.1:80'\n",
+		"bi-plain-listen = '127.255.0.9:65535'\n",
+		"bi-plain-listen = '[::1]:8080'\n",
+		"bi-plain-listen = '/a:path'\n",
+		"bi-plain-listen = '/s'\ntls-client-ca = c\n",
+		"bi-plain-listen = '/s'\ntls-certificate = a\ntls-key = b\n",
+		"bi-listen = '1.2.3.4:1'\ntls-certificate = a\n"
+		"tls-key = b\ntls-client-ca = c\n",
+		"tls-listen = '1.2.3.4:1'\ntls-certificate = a\n"
+		"tls-key = b\ntls-client-ca = c\n",
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		char text[256];
+
+		(void)snprintf(
+		    text, sizeof(text), TOKEN "socket = ''\n%s", good[i]);
+		conf_free(load_ok(text));
+	}
+}
+
+static const struct {
+	const char *text;
+	const char *line; /* ":N:" or, without a line, ": " */
+	const char *says;
+} refusals[] = {
+	{ TOKEN "\nsocket = 'a\n", ":", "" },
+	{ TOKEN "nonsense = 1\n", ":2: ", "no such option" },
+	{ TOKEN "sessions = many\n", ":2: ", "sessions" },
+	{ TOKEN "sessions = 0\n", ":2: ", "not within 1 to 256" },
+	{ TOKEN "\nsessions = 257\n", ":3: ", "not within 1 to 256" },
+	{ TOKEN "sessions = 99999999999999999999\n", ":2: ", "sessions" },
+	{ TOKEN "socket-mode = 01000\n", ":2: ", "socket-mode" },
+	{ TOKEN "sessions = 1\nsessions = 2\n",
+	    ":3: ", "already set in line 2" },
+	{ TOKEN "sessions 1\n", ":2: ", "" },
+	{ "sessions = 1\n", ": token-uri: ", "name the token" },
+	{ "\ntoken-uri = 'softhsm'\n", ":2: ", "begin with pkcs11:" },
+	{ "token-uri = 'pkcs11:token=t?pin-value=1234'\n",
+	    ":1: ", "pin-source" },
+	{ "token-uri = 'pkcs11:token=t?module-name=m&PIN-Value=1'\n",
+	    ":1: ", "pin-source" },
+	{ TOKEN "socket = ''\n", ":2: ", "nobody can ask" },
+	{ TOKEN "tls-listen = 'here'\n", ":2: ", "address:port" },
+	{ TOKEN "tls-listen = ':'\n", ":2: ", "address:port" },
+	{ TOKEN "tls-listen = '1.2.3.4:'\n", ":2: ", "address:port" },
+	{ TOKEN "tls-listen = '1.2.3.4:70000'\n", ":2: ", "65535" },
+	{ TOKEN "tls-listen = '1.2.3.4:80x'\n", ":2: ", "65535" },
+	{ TOKEN "tls-listen = '::1:443'\n",
+	    ": tls-certificate: ", "tls-listen needs it" },
+	{ TOKEN "tls-listen = '::1:443'\ntls-certificate = a\n"
+		"tls-key = b\n",
+	    ": tls-client-ca: ", "tls-listen needs it" },
+	{ TOKEN "\n\ntls-key = b\n",
+	    ":4: ", "without tls-listen, bi-listen or bi-plain-listen" },
+	{ TOKEN "bi-listen = 'here'\n", ":2: bi-listen: ", "address:port" },
+	{ TOKEN "bi-listen = '/run/bi'\n", ":2: bi-listen: ", "address:port" },
+	{ TOKEN "bi-listen = '1.2.3.4:0'\n",
+	    ":2: bi-listen: ", "port 0 is not within" },
+	{ TOKEN "bi-listen = '1.2.3.4:443'\n",
+	    ": tls-certificate: ", "bi-listen needs it" },
+	{ TOKEN "bi-listen = '1.2.3.4:443'\ntls-certificate = a\n"
+		"bi-plain-listen = '/s'\n",
+	    ": tls-key: ", "bi-listen needs it" },
+	{ TOKEN "bi-plain-listen = 'bi.sock'\n",
+	    ":2: bi-plain-listen: ", "address:port" },
+	{ TOKEN "bi-plain-listen = '127.0.0.1:80x'\n",
+	    ":2: bi-plain-listen: ", "65535" },
+	{ TOKEN "bi-plain-listen = '0.0.0.0:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = '128.0.0.1:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = '127.1:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = '[::]:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = '::1:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = 'localhost:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = 'joinery.example.org:80'\n",
+	    ":2: bi-plain-listen: ", "127.0.0.0/8" },
+	{ TOKEN "bi-plain-listen = '/s'\ntls-certificate = a\n",
+	    ": tls-key: ", "tls-certificate needs it" },
+	{ TOKEN "bi-plain-listen = '/s'\ntls-key = a\n",
+	    ": tls-certificate: ", "tls-key needs it" },
+	{ TOKEN "bi-client-certificate = maybe\n",
+	    ":2: bi-client-certificate: ",
+	    "'maybe' is none of required, optional" },
+	{ TOKEN "bi-proxies = {'::1', 'proxy.example.org'}\n",
+	    ":2: bi-proxies: ", "'proxy.example.org' is neither" },
+	{ TOKEN "bi-proxies = {'10.0.0.0/8'}\n",
+	    ":2: bi-proxies: ", "neither a numeric address nor unix" },
+	{ TOKEN "bi-proxies = {'[::1]'}\n", ":2: bi-proxies: ", "" },
+	{ TOKEN "bi-proxies = {''}\n", ":2: bi-proxies: ", "" },
+	{ TOKEN "bi-proxy-header = ''\n",
+	    ":2: bi-proxy-header: ", "no name of a header" },
+	{ TOKEN "bi-proxy-header = 'X-Peer:'\n",
+	    ":2: bi-proxy-header: ", "'X-Peer:' is no name" },
+	{ TOKEN "bi-proxy-header = 'X Peer'\n",
+	    ":2: bi-proxy-header: ", "letters, digits and -" },
+	{ TOKEN "bi-peer-connections = 0\n", ":2: ", "not within 1 to 65536" },
+	{ TOKEN "bi-answer-queue = 0\n", ":2: ", "not within 1 to 65536" },
+	{ TOKEN "bi-answer-deadline = 601\n", ":2: ", "not within 1 to 600" },
+	{ TOKEN "join-euis = {'70b3d57ed0000000/40', '70b3d5/24'}\n",
+	    ":2: join-euis: ", "'70b3d5/24' is no prefix" },
+	{ TOKEN "join-euis = {'70b3d57ed0000001/40'}\n",
+	    ":2: join-euis: ", "no bit set behind" },
+	{ TOKEN "join-euis = {'70b3d57ed0000000/65'}\n",
+	    ":2: join-euis: ", "is no prefix" },
+	{ TOKEN "default-join-eui = '70b3d57ed000000'\n",
+	    ":2: default-join-eui: ", "16 hexadecimal digits" },
+	{ TOKEN "default-join-eui = '70b3d57ed000000g'\n",
+	    ":2: default-join-eui: ", "16 hexadecimal digits" },
+	{ TOKEN "rejoin-mic = never\n",
+	    ":2: rejoin-mic: ", "'never' is none of check, ns" },
+	{ TOKEN "repeat-window = 600001\n", ":2: ", "0 to 600000" },
+	{ TOKEN "admin-uids = {'0', 'root'}\n",
+	    ":2: ", "'root' is not a user id" },
+	{ TOKEN "admin-uids = {'-1'}\n", ":2: ", "not a user id" },
+	{ TOKEN "admin-uids = {'4294967295'}\n", ":2: ", "not a user id" },
+	{ TOKEN "sessions = 32\nkey-cache = 127\n",
+	    ":3: ", "127 is less than 4 for each of 32 sessions" },
+	{ TOKEN "log-level = loud\n", ":2: ", "'loud' is none of" },
+	{ TOKEN "app-s-key = maybe\n", ":2: ", "yes, no, auto" },
+	{ TOKEN "store = ''\n", ":2: ", "name a directory" },
+};
+
+static void
+test_refusals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		struct errctx ec = ERRCTX_INIT;
 		struct conf *conf = NULL;
 
-		assert_int_equal(load(cases[i].text, &conf, &ec), JY_ECONFIG);
+		assert_int_equal(
+		    load(refusals[i].text, &conf, &ec), JY_ECONFIG);
 		assert_null(conf);
 		if (strncmp(ec.text, "/dev/fd/", 8) != 0 ||
-		    strstr(ec.text, cases[i].line) == NULL ||
-		    strstr(ec.text, cases[i].says) == NULL) {
-			fail_msg("%s -> %s", cases[i].text, ec.text);
+		    strstr(ec.text, refusals[i].line) == NULL ||
+		    strstr(ec.text, refusals[i].says) == NULL) {
+			fail_msg("%s -> %s", refusals[i].text, ec.text);
 		}
 	}
 }
@@ -346,7 +367,7 @@ main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_backend_interfaces),
-		cmocka_unit_test(test_join_euis),
+		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_round_trip),

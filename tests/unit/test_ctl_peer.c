@@ -321,22 +321,29 @@ test_peer_get(void **state)
 
 static Joinery__V1__PeerTestAnswer test_answer;
 static Joinery__V1__DeviceId test_device;
+static uint8_t tested_dev_eui[] = { 0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66,
+	0x77 };
 
 static int
 answer_test(const Joinery__V1__Request *q, Joinery__V1__Response *r)
 {
-	const Joinery__V1__Request *inner;
+	const ProtobufCBinaryData *packed = &q->peer_test->request;
+	Joinery__V1__Request *inner;
 
 	assert_int_equal(q->call_case, JOINERY__V1__REQUEST__CALL_PEER_TEST);
 	assert_string_equal(q->peer_test->name, "ns1");
-	inner = q->peer_test->request;
+	inner = joinery__v1__request__unpack(NULL, packed->len, packed->data);
+	assert_non_null(inner);
 	assert_int_equal(inner->call_case, JOINERY__V1__REQUEST__CALL_JOIN);
 	assert_int_equal(inner->sender->net_id, 0x13);
 	assert_int_equal(inner->join->phy_payload.len, 23);
 	assert_int_equal(inner->join->dev_addr, 0x26011234);
 	joinery__v1__device_id__init(&test_device);
 	test_device.has_dev_eui = 1;
-	test_device.dev_eui = inner->join->dev_eui;
+	test_device.dev_eui.data = tested_dev_eui;
+	test_device.dev_eui.len = 8;
+	assert_memory_equal(inner->join->dev_eui.data, tested_dev_eui, 8);
+	joinery__v1__request__free_unpacked(inner, NULL);
 	test_answer.device = &test_device;
 	r->result_case = JOINERY__V1__RESPONSE__RESULT_PEER_TEST;
 	r->peer_test = &test_answer;

@@ -171,84 +171,6 @@ test_route_home_and_trace(void **state)
 	assert_true(by_trace.trace && !by_trace.has_dev_eui);
 }
 
-/* A test goes where its request would, but is not for the front itself. */
-static void
-test_route_peer_test(void **state)
-{
-	Joinery__V1__Request r = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__Request inner = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__PeerTestRequest test =
-	    JOINERY__V1__PEER_TEST_REQUEST__INIT;
-	Joinery__V1__HomeNsRequest home = JOINERY__V1__HOME_NS_REQUEST__INIT;
-	Joinery__V1__StatusRequest status = JOINERY__V1__STATUS_REQUEST__INIT;
-	struct route by_home, by_test, out;
-
-	(void)state;
-	home.has_dev_eui = 1;
-	home.dev_eui.data = dev_eui;
-	home.dev_eui.len = sizeof(dev_eui);
-	inner.call_case = JOINERY__V1__REQUEST__CALL_HOME_NS;
-	inner.home_ns = &home;
-	assert_int_equal(route_of(&inner, &by_home), JY_OK);
-	r.call_case = JOINERY__V1__REQUEST__CALL_PEER_TEST;
-	r.peer_test = &test;
-	assert_int_equal(route(&r, &out), JY_OK);
-	assert_false(out.keyed);
-	test.request = &inner;
-	assert_int_equal(route(&r, &by_test), JY_OK);
-	assert_true(by_test.keyed && by_test.hash == by_home.hash);
-	assert_string_equal(by_test.call, "peer_test");
-	inner.call_case = JOINERY__V1__REQUEST__CALL__NOT_SET;
-	assert_int_equal(route(&r, &out), JY_OK);
-	inner.call_case = JOINERY__V1__REQUEST__CALL_STATUS;
-	inner.status = &status;
-	assert_int_equal(route(&r, &out), JY_OK);
-	assert_false(out.status);
-}
-
-/* Put a field that holds what is at buf + at .. end in front of it. */
-static size_t
-wrap(uint8_t *buf, size_t at, size_t end, unsigned number)
-{
-	uint8_t head[8];
-	size_t n = 0;
-
-	for (size_t v = number << 3 | 2; n == 0 || v != 0; v >>= 7) {
-		head[n++] = (uint8_t)(v & 0x7f) | (v > 0x7f ? 0x80 : 0);
-	}
-	for (size_t v = end - at, first = n; n == first || v != 0; v >>= 7) {
-		head[n++] = (uint8_t)(v & 0x7f) | (v > 0x7f ? 0x80 : 0);
-	}
-	memcpy(buf + at - n, head, n);
-	return at - n;
-}
-
-/* A test in a test in a test: deeper than a stack, and no Request. */
-static void
-test_route_nested(void **state)
-{
-	static uint8_t buf[FRAME_MAX];
-	struct arena arena = { 0 };
-	struct route out;
-	size_t at = sizeof(buf);
-
-	(void)state;
-	at = wrap(buf, at, sizeof(buf), JOINERY__V1__REQUEST__CALL_PEER_TEST);
-	assert_int_equal(
-	    route_read(&arena, buf + at, sizeof(buf) - at, &out), JY_OK);
-	at = wrap(buf, at, sizeof(buf), 2);
-	at = wrap(buf, at, sizeof(buf), JOINERY__V1__REQUEST__CALL_PEER_TEST);
-	while (at > 16) {
-		assert_int_equal(
-		    route_read(&arena, buf + at, sizeof(buf) - at, &out),
-		    JY_EINVAL);
-		at = wrap(buf, at, sizeof(buf), 2);
-		at = wrap(
-		    buf, at, sizeof(buf), JOINERY__V1__REQUEST__CALL_PEER_TEST);
-	}
-	assert_null(arena.chunks);
-}
-
 static void
 test_route_oddities(void **state)
 {
@@ -354,8 +276,6 @@ main(void)
 		cmocka_unit_test(test_route_session),
 		cmocka_unit_test(test_route_rejoin),
 		cmocka_unit_test(test_route_home_and_trace),
-		cmocka_unit_test(test_route_peer_test),
-		cmocka_unit_test(test_route_nested),
 		cmocka_unit_test(test_route_oddities),
 		cmocka_unit_test(test_unpack_bound),
 		cmocka_unit_test(test_pending),

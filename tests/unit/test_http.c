@@ -1188,6 +1188,146 @@ test_tls_gone(void **state)
 	client_free(c);
 }
 
+/* ---- everything at once ---- */
+
+static uint32_t seed;
+
+static uint32_t
+dice(uint32_t sides)
+{
+	seed = seed * 1664525U + 1013904223U;
+	return (seed >> 8) % sides;
+}
+
+/* Each head stands before its body. */
+/* NOLINTBEGIN(bugprone-suspicious-missing-comma) */
+static const char *const pieces[] = {
+	HEAD_OF(3) "abc",
+	HEAD_OF(3) "a",
+	"bc",
+	"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	"0\r\n\r\n",
+	"POST / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
+	"abc",
+	"GET / HTTP/1.1\r\n\r\n",
+	"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\n1",
+	"POST / HT",
+	"\r\n",
+	"POST / HTTP/1.1\r\nContent-Length: 99999\r\n\r\nxyz",
+	"POST / HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1",
+};
+/* NOLINTEND(bugprone-suspicious-missing-comma) */
+
+/* One thing that a client may do; false: it is gone. */
+static bool
+something(struct client **at)
+{
+	struct linger hard = { .l_onoff = 1 };
+	struct client *c = *at;
+
+	switch (dice(12)) {
+	case 0:
+		(void)setsockopt(
+		    c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+		client_free(c);
+		*at = NULL;
+		return false;
+	case 1:
+		client_free(c);
+		*at = NULL;
+		return false;
+	case 2:
+		if (c->ssl != NULL) {
+			(void)SSL_shutdown(c->ssl);
+		} else {
+			(void)shutdown(c->fd, SHUT_WR);
+		}
+		break;
+	default:
+		if (c->ssl == NULL || SSL_is_init_finished(c->ssl)) {
+			client_say(c, pieces[dice(ARRAY_LEN(pieces))]);
+		}
+		break;
+	}
+	return true;
+}
+
+static void
+some_answer(void)
+{
+	if (bi.n_held > 0) {
+		unsigned i = dice(bi.n_held);
+		struct http_exchange *x = bi.held[i];
+
+		bi.held[i] = bi.held[--bi.n_held];
+		http_answer(x, dice(2) ? 200 : 202, "{}", dice(2) ? 2 : 0);
+	}
+}
+
+static void
+chaos(bool with_tls, bool finish)
+{
+	struct client *c[12] = { NULL };
+
+	begin(with_tls ? TLS : PLAIN);
+	for (int i = 0; i < 400; i++) {
+		unsigned who = dice(ARRAY_LEN(c));
+
+		bi.hold = bi.n_held < 12 && dice(2) != 0;
+		if (c[who] == NULL) {
+			c[who] = with_tls ? tls() : plain();
+			if (with_tls && dice(8) != 0) {
+				(void)client_tls(c[who], "client");
+			}
+		} else {
+			(void)something(&c[who]);
+		}
+		if (dice(2)) {
+			some_answer();
+		}
+		if (dice(4) == 0) {
+			fixture_turn(fx);
+		}
+		if (dice(200) == 0) {
+			sweep_after(11);
+		}
+	}
+	if (finish) {
+		http_finish(http);
+		while (bi.n_held > 0) {
+			some_answer();
+		}
+		for (int i = 0; i < 100; i++) {
+			fixture_turn(fx);
+		}
+		sweep_after(11);
+		assert_int_equal(http_count(http), 0);
+	} else {
+		http_free(http);
+		http = NULL;
+		while (bi.n_held > 0) {
+			some_answer();
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		if (c[i] != NULL) {
+			client_free(c[i]);
+		}
+	}
+	(void)teardown(NULL);
+}
+
+static void
+test_chaos(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		seed = i;
+		chaos(false, (i & 1) != 0);
+		chaos(true, (i & 1) == 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
 int
@@ -1231,6 +1371,7 @@ main(void)
 		TEST(test_tls_peer_limit),
 		TEST(test_tls_large),
 		TEST(test_tls_gone),
+		TEST(test_chaos),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <event2/buffer.h>
@@ -41,7 +42,7 @@ static struct {
 	unsigned next;
 	bool hold;
 	bool close;
-	struct evhttp_request *held[32];
+	struct evhttp_request *held[600];
 	unsigned n_held;
 	unsigned requests;
 	unsigned connections;
@@ -205,7 +206,7 @@ teardown(void **state)
 static void
 send_to(Joinery__Corridor__AnswerTo *to, const char *host, const char *path)
 {
-	char url[128];
+	static char url[128];
 
 	(void)snprintf(url, sizeof(url), "%s:%u%s", host, peer.port, path);
 	to->url = url;
@@ -363,6 +364,48 @@ test_many(void **state)
 	await_none();
 	assert_stats(20, 0, 0);
 	assert_int_equal(peer.connections, POST_PER_TARGET);
+}
+
+/* More targets than there may be connections: each gets its turn. */
+static void
+test_many_targets(void **state)
+{
+	struct rlimit limit;
+	unsigned n = 0;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < 3 * POST_LINKS_MAX) {
+		skip();
+	}
+	begin("");
+	peer_start();
+	send_one("http://127.0.1.1", "/"); /* will idle, and be reclaimed */
+	await_none();
+	peer.hold = true;
+	for (unsigned i = 0; i < 70; i++) {
+		char host[32];
+
+		(void)snprintf(host, sizeof(host), "http://127.0.0.%u", i + 1);
+		for (unsigned j = 0; j < POST_PER_TARGET; j++) {
+			send_one(host, "/");
+			n++;
+		}
+	}
+	assert_true(n > POST_LINKS_MAX);
+	for (int i = 0; i < PUMP_MS && peer.n_held < POST_LINKS_MAX; i++) {
+		fixture_turn(fx);
+	}
+	turns(20);
+	assert_int_equal(peer.n_held, POST_LINKS_MAX);
+	peer.hold = false;
+	for (unsigned i = 0; i < peer.n_held; i++) {
+		evhttp_send_reply(peer.held[i], 202, NULL, NULL);
+	}
+	await_none();
+	assert_stats(n + 1, 0, 0);
 }
 
 /* ---- retried ---- */
@@ -661,6 +704,7 @@ main(void)
 		TEST(test_keep_alive),
 		TEST(test_restarted),
 		TEST(test_many),
+		TEST(test_many_targets),
 		TEST(test_retried),
 		TEST(test_retried_beside_others),
 		TEST(test_late_server),

@@ -810,6 +810,27 @@ test_lost_race(void **state)
 	check_refused(&j, &d.row, JY_EMIC, JOIN_STEP_mic);
 }
 
+/* The device is in the session that another worker commits meanwhile. */
+static void
+test_race_for_session(void **state)
+{
+	struct sim_join sim;
+	struct join j;
+	struct dev d;
+
+	(void)state;
+	start(&d);
+	racing_device = d.row.id;
+	meanwhile = join_elsewhere;
+	d.session = make_sim_join(&d.row, 700, true);
+	d.session.accept.join_nonce = 2;
+	sim = make_sim_rejoin(&d, 0, 0);
+	rejoin(&j, &d, &sim);
+	check_accepted(&j, &d.roots, &sim, 3);
+	assert_true(j.reran);
+	assert_int_equal(nonces_of(&d).live, 2);
+}
+
 /* ---- repetitions ---- */
 
 static void
@@ -1164,6 +1185,7 @@ main(void)
 		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_batch_rounds),
 		cmocka_unit_test(test_lost_race),
+		cmocka_unit_test(test_race_for_session),
 		cmocka_unit_test(test_repetition),
 		cmocka_unit_test(test_repetition_after_switch),
 		cmocka_unit_test(test_mic_by_ns),
