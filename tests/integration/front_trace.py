@@ -10,7 +10,7 @@ from front_daemon import (
     BUSY, ERROR, MALFORMED, PING, TIMEOUT, TOKEN_UNAVAILABLE, Case, Client,
     field, join, parse, request, until)
 
-PEER_TEST, TRACE, R_TRACE, HOME_NS = 37, 39, 34, 7
+TRACE, R_TRACE, HOME_NS = 39, 34, 7
 WATCHED, OTHER = bytes(range(1, 9)), bytes(range(11, 19))
 
 
@@ -165,18 +165,6 @@ class Trace(Case):
         self.assertEqual(self.daemon.stop(), 0)
         self.assertLess(time.time() - started, 5)
         self.assertTrue(watcher.closed(1))
-
-
-class Nested(Case):
-    def test_nested(self):
-        """A peer test in a peer test, as deep as a frame can hold."""
-        c = self.start()
-        message = b""
-        while len(message) < 65000:
-            message = field(PEER_TEST, message)
-            inner, message = message, field(2, message)
-        self.assertEqual(c.call(inner).code, MALFORMED)
-        self.assertEqual(c.call(request(5, PING)).id, 5)
 
 
 if __name__ == "__main__":

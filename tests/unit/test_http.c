@@ -970,11 +970,7 @@ test_bad_configuration(void **state)
 		const char *conf;
 		const char *option;
 	} cases[] = {
-		{ "bi-plain-listen = '0.0.0.0:0'\n", "bi-plain-listen" },
-		{ "bi-plain-listen = '[::]:0'\n", "bi-plain-listen" },
-		{ "bi-plain-listen = '192.0.2.1:80'\n", "bi-plain-listen" },
 		{ "bi-plain-listen = '/nowhere/at/all'\n", "bi-plain-listen" },
-		{ PLAIN "bi-proxies = {'proxy.example.org'}\n", "bi-proxies" },
 		{ "tls-listen = '127.0.0.1:1'\n"
 		  "bi-listen = '192.0.2.1:443'\n"
 		  "tls-certificate = '@/server.pem'\n"
