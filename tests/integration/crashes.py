@@ -31,6 +31,7 @@ class Crashes(scenario.Case):
             for load in loads:
                 load.stopping = True
                 load.join()
+        self.server.wait_ready()
         judge(self, loads)
         self.serves()
         return loads
