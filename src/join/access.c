@@ -144,6 +144,10 @@ access_find(struct store *store, const struct credential *c, bool admin_uid,
 
 	memset(out, 0, sizeof(*out));
 	err = find_peer(store, c, &out->peer, ec);
+	if (err != JY_OK) {
+		/* Half a proof is none: nothing goes to whom it began with. */
+		memset(&out->peer, 0, sizeof(out->peer));
+	}
 	if (err == JY_OK) {
 		out->admin = admin_uid || out->peer.role == PEER_ADMIN;
 		memcpy(out->name, out->peer.name, sizeof(out->name));

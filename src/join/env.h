@@ -16,9 +16,9 @@ enum app_s_key_mode {
 	APP_S_KEY_NO    /* only when the AS asks for it */
 };
 
-/* The JoinEUIs that are served; borrowed for the life of the process. */
+/* The JoinEUIs that are served. */
 struct join_euis {
-	const struct eui64_prefix *prefixes;
+	struct eui64_prefix *prefixes;
 	size_t count;             /* 0: all are served */
 	bool has_default;         /* 1.0.x devices with a JoinEUI that is */
 	struct eui64 default_eui; /* not served are registered under this */

@@ -12,7 +12,6 @@
 #include "src/join/steps.h"
 
 /* One more than are retained: the live session may outlast them. */
-#define CANDIDATES_MAX (STORE_SESSIONS_MAX + 1)
 
 /* ---- mic ---- */
 
@@ -96,7 +95,7 @@ is_candidate(
 static enum jy_err
 mic_by_session(struct join *j, struct errctx *ec)
 {
-	struct session_row sessions[CANDIDATES_MAX];
+	struct session_row sessions[STORE_SESSIONS_MAX];
 	uint64_t now = j->env->sys->now_ms();
 	uint8_t mic[HSM_MIC_LEN];
 	unsigned tried = 0;
@@ -107,7 +106,7 @@ mic_by_session(struct join *j, struct errctx *ec)
 		return JY_OK;
 	}
 	err = store_session_list(
-	    j->env->store, &j->device, sessions, CANDIDATES_MAX, &n, ec);
+	    j->env->store, &j->device, sessions, STORE_SESSIONS_MAX, &n, ec);
 	if (err == JY_OK && n > 0 &&
 	    sessions[0].join_nonce > j->view.nonces.join_nonce) {
 		/* Read after another worker's commit, the nonces before it. */

@@ -28,7 +28,7 @@
 #define STORE_HASH_LEN 32
 #define STORE_URL_MAX 255
 #define STORE_PATH_MAX 255
-#define STORE_SESSIONS_MAX 100 /* most a device may retain */
+#define STORE_SESSIONS_MAX 101 /* of a device: 100, and the live one */
 #define STORE_ID_LEN 16        /* a session key ID */
 #define STORE_KCV_LEN 4
 #define STORE_FINGERPRINT_LEN 32

@@ -141,10 +141,11 @@ apply_credential(
 		return JY_OK;
 	}
 	row->cert_san[0] = '\0';
-	row->has_fingerprint = m->has_cert_fingerprint;
+	row->has_fingerprint =
+	    m->has_cert_fingerprint && m->cert_fingerprint.len > 0;
 	row->has_uid = m->has_uid;
 	row->uid = m->uid;
-	if (m->has_cert_fingerprint) {
+	if (row->has_fingerprint) {
 		enum jy_err err =
 		    convert_octets("cert_fingerprint", 1, &m->cert_fingerprint,
 			row->fingerprint, sizeof(row->fingerprint), ec);

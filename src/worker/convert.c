@@ -85,18 +85,27 @@ enum jy_err
 convert_sender(
     const Joinery__V1__Sender *in, struct sender *out, struct errctx *ec)
 {
+	char as_id[STORE_AS_ID_MAX + 1];
+	enum jy_err err;
+
 	*out = (struct sender){ .has_net_id = false };
 	if (in == NULL) {
 		return JY_OK;
+	}
+	if (in->has_net_id && in->net_id > NET_ID_MAX) {
+		return err_set(ec, JY_EINVAL,
+		    "sender.net_id %x has more than 24 bits", in->net_id);
 	}
 	out->has_net_id = in->has_net_id;
 	out->net_id = in->net_id;
 	out->as_id = in->as_id;
 	out->has_ns_id = in->has_ns_id;
-	return in->has_ns_id
-	    ? convert_octets("sender.ns_id", in->has_ns_id, &in->ns_id,
-		  out->ns_id.be, sizeof(out->ns_id.be), ec)
-	    : JY_OK;
+	err = convert_text("sender.as_id", in->as_id, as_id, sizeof(as_id), ec);
+	if (err == JY_OK && in->has_ns_id) {
+		err = convert_octets("sender.ns_id", in->has_ns_id, &in->ns_id,
+		    out->ns_id.be, sizeof(out->ns_id.be), ec);
+	}
+	return err;
 }
 
 enum jy_err

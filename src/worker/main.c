@@ -232,6 +232,7 @@ out:
 		status = status_of(err);
 	}
 	store_close(ctx.env.store);
+	free(ctx.env.join_euis.prefixes);
 	hsm_close(ctx.env.hsm);
 	conf_free(conf);
 	return status;

@@ -236,22 +236,26 @@ trace_join(
 	}
 }
 
-/* The device that a call names by fields of its own. */
+/* Device, session and NetID that a call names by fields of its own. */
 static void
-trace_device(const Joinery__V1__Request *q, struct arena *arena,
+trace_call(const Joinery__V1__Request *q, struct arena *arena,
     Joinery__V1__TraceEvent *m)
 {
-	const ProtobufCBinaryData *dev_eui = NULL;
+	const ProtobufCBinaryData *dev_eui = NULL, *session = NULL;
 
 	switch ((int)q->call_case) {
 	case JOINERY__V1__REQUEST__CALL_NETWORK_KEYS:
 		dev_eui = &q->network_keys->dev_eui;
+		session = &q->network_keys->session_key_id;
 		break;
 	case JOINERY__V1__REQUEST__CALL_APP_S_KEY:
 		dev_eui = &q->app_s_key->dev_eui;
+		session = &q->app_s_key->session_key_id;
 		break;
 	case JOINERY__V1__REQUEST__CALL_HOME_NS:
 		dev_eui = &q->home_ns->dev_eui;
+		m->has_net_id = q->home_ns->has_net_id;
+		m->net_id = q->home_ns->net_id;
 		break;
 	case JOINERY__V1__REQUEST__CALL_JOIN:
 	case JOINERY__V1__REQUEST__CALL_REJOIN:
@@ -263,6 +267,10 @@ trace_device(const Joinery__V1__Request *q, struct arena *arena,
 		    convert_new(arena, &joinery__v1__device_id__descriptor);
 		convert_binary(arena, dev_eui->data, dev_eui->len,
 		    &m->device->has_dev_eui, &m->device->dev_eui);
+	}
+	if (session != NULL && session->len > 0) {
+		convert_binary(arena, session->data, session->len,
+		    &m->has_session_key_id, &m->session_key_id);
 	}
 }
 
@@ -285,7 +293,7 @@ work_trace(struct work *w, const struct work_ctx *ctx, ProtobufCBinaryData *out)
 		m->code = errcode_of(w->err);
 		m->reason = arena_text(&w->arena, err_detail(&w->ec, w->err));
 	}
-	trace_device(w->request, &w->arena, m);
+	trace_call(w->request, &w->arena, m);
 	if (w->joins) {
 		trace_join(w, &w->arena, m);
 	}

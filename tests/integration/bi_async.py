@@ -105,6 +105,18 @@ class Async(scenario.Case):
         answer = check_message(message, self.receiver.got.get(timeout=20)[1])
         self.assertEqual(answer["Result"]["ResultCode"], "MalformedRequest")
 
+    def test_two_peers(self):
+        """Who proves two peers is none: nothing goes to either's URL."""
+        token = self.server.ctl(
+            "peer", "set", "other", "--role", "ns", "--net-id", "000013",
+            "--bearer-token", "new", "--kek", "ns-kek")["bearer_token"]
+        message = join_req(self.device, self.device.phy(65000))
+        with self.server.bi("async", headers={
+                "Authorization": "Bearer " + token}) as client:
+            answer = client.ask(message)
+        self.assertEqual(answer["Result"]["ResultCode"], "UnknownSender")
+        self.assertTrue(self.receiver.got.empty())
+
     def test_tried_again(self):
         self.receiver.statuses = [503, 500]
         message = self.ask()
