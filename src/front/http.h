@@ -5,6 +5,7 @@
  * does.
  *
  * Limits: header HTTP_HEADER_MAX, body BI_BODY_MAX (413), POST only (405),
+ * nothing that another server may read otherwise (400, 411),
  * max-connections together with the framed protocol, bi-peer-connections of
  * one peer (by certificate, else by address; not of a proxy, which stands for
  * many), idle-timeout between requests, frame-timeout for a handshake and for

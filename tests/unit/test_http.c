@@ -546,6 +546,121 @@ test_malformed(void **state)
 	assert_int_equal(bi.requests, 0);
 }
 
+/*
+ * What a proxy before us may read otherwise than evhttp does: where the body
+ * ends, or which of two fields counts.
+ */
+static void
+test_ambiguous(void **state)
+{
+	static const struct {
+		const char *fields;
+		const char *status;
+	} cases[] = {
+		{ "Content-Length: 5\r\nContent-Length: 5", "400" },
+		{ "Content-Length: +5", "400" },
+		{ "Content-Length:", "400" },
+		{ "Content-Length: 5, 5", "400" },
+		{ "Content-Length : 5", "400" },
+		{ "Content-Length: 5\r\nTransfer-Encoding: identity", "400" },
+		{ "Content-Length: 5\r\nTransfer-Encoding: chunked", "400" },
+		{ "Transfer-Encoding: gzip, chunked", "400" },
+		{ "Transfer-Encoding:\tchunked", "400" },
+		{ "Transfer-Encoding: identity\r\n"
+		  "Transfer-Encoding: chunked",
+		    "400" },
+		{ "Transfer-Encoding: chunked\r\n"
+		  "Transfer-Encoding: chunked",
+		    "400" },
+		{ "Transfer-Encoding : chunked", "400" },
+		{ "Content-Length: 5\r\nAuthorization: Bearer a\r\n"
+		  "authorization: Bearer b",
+		    "400" },
+		{ "Content-Length: 5\r\nX-Joinery-Peer: a\r\n"
+		  "x-joinery-peer: b",
+		    "400" },
+		{ "Content-Length: 5\r\nX-Joinery-Peer:\r\n"
+		  "X-Joinery-Peer: b",
+		    "400" },
+		{ "Content-Length: 5\r\nX-Joinery-Peer : a", "400" },
+		{ "Content-Length: 5\r\nContent-Type: application/json\r\n"
+		  "Content-Type: text/plain",
+		    "400" },
+		{ "Content-Length: 5\r\nHost: y", "400" },
+		{ "Content-Length: 5\r\n: a", "400" },
+		{ "Transfer-Encoding: chunked\r\nX-Joinery-Peer: a", "411" },
+	};
+
+	(void)state;
+	begin(PLAIN);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct client *c = plain();
+		char text[300], status[32];
+
+		(void)snprintf(text, sizeof(text),
+		    "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n"
+		    "0\r\n\r\n" HEAD_OF(1) "1",
+		    cases[i].fields);
+		client_say(c, text);
+		(void)snprintf(
+		    status, sizeof(status), "HTTP/1.1 %s ", cases[i].status);
+		assert_true(client_hears(c, status));
+		assert_ends(c);
+		assert_int_equal(client_count(c, "HTTP/1."), 1);
+		client_free(c);
+	}
+	assert_int_equal(bi.requests, 0);
+}
+
+static void
+test_not_ambiguous(void **state)
+{
+	static const char *const fields[] = {
+		"Content-Length:\t1\r\nX-Joinery-Peer: a",
+		"Content-Length: 1\r\nX: a\r\nX: b\r\nContent-Length-: 7",
+	};
+
+	(void)state;
+	begin(PLAIN);
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		struct client *c = plain();
+		char text[300];
+
+		(void)snprintf(text, sizeof(text),
+		    "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n1", fields[i]);
+		client_say(c, text);
+		assert_true(client_hears(c, "HTTP/1.1 200 "));
+		client_free(c);
+	}
+}
+
+/* What trails a body is no word of a proxy. */
+static void
+test_trailer(void **state)
+{
+	struct client *c;
+
+	(void)state;
+	begin(PLAIN);
+	c = plain();
+	client_say(c,
+	    "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+	    "\r\n1\r\n7\r\n0\r\nX-Joinery-Peer: a\r\n\r\n");
+	/* Some versions of evhttp drop it. */
+	assert_true(client_hears(c, "HTTP/1.1 "));
+	assert_true(bi.requests == 0 || strcmp(bi.header, "(none)") == 0);
+	client_free(c);
+	bi.requests = 0;
+	c = plain();
+	client_say(c,
+	    "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "1\r\n7\r\n0\r\n\r\n");
+	assert_true(client_hears(c, " 400 "));
+	assert_ends(c);
+	client_free(c);
+	assert_int_equal(bi.requests, 0);
+}
+
 /* ---- time ---- */
 
 static void
@@ -1342,6 +1457,9 @@ main(void)
 		TEST(test_large_bodies),
 		TEST(test_headers),
 		TEST(test_malformed),
+		TEST(test_ambiguous),
+		TEST(test_not_ambiguous),
+		TEST(test_trailer),
 		TEST(test_slow_request),
 		TEST(test_frame_timeout_starts_anew),
 		TEST(test_idle),
