@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -977,6 +978,36 @@ test_limits(void **state)
 	one_too_many(PLAIN "bi-peer-connections = 3\n", 3);
 }
 
+static bool
+limits_together(const char *a, const char *b)
+{
+	struct http_conn one = { .http = http, .server = &fx->server };
+	struct http_conn other = one;
+	bool admitted;
+
+	one.peer.kind = other.peer.kind = 'a';
+	assert_int_equal(inet_pton(AF_INET6, a, one.peer.octets), 1);
+	assert_int_equal(inet_pton(AF_INET6, b, other.peer.octets), 1);
+	one.counted = other.counted = true;
+	TAILQ_INSERT_TAIL(&http->list, &one, link);
+	admitted = http_admits(&other);
+	TAILQ_REMOVE(&http->list, &one, link);
+	return !admitted;
+}
+
+static void
+test_limit_of_networks(void **state)
+{
+	(void)state;
+	begin(PLAIN "bi-peer-connections = 1\n");
+	assert_true(limits_together("2001:db8::1", "2001:db8::1"));
+	assert_true(limits_together("2001:db8::1", "2001:db8::ffff:0:0:2"));
+	assert_false(limits_together("2001:db8::1", "2001:db8:0:1::1"));
+	assert_true(limits_together("::ffff:192.0.2.1", "::ffff:192.0.2.1"));
+	assert_false(limits_together("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
+	assert_false(limits_together("::ffff:192.0.2.1", "::1"));
+}
+
 /* A proxy stands for many peers. */
 static void
 test_limit_and_proxy(void **state)
@@ -1473,6 +1504,7 @@ main(void)
 		TEST(test_finish),
 		TEST(test_free_while_parting),
 		TEST(test_limits),
+		TEST(test_limit_of_networks),
 		TEST(test_limit_and_proxy),
 		TEST(test_proxies),
 		TEST(test_unix),
