@@ -96,6 +96,7 @@ on_request(struct evhttp_request *req, void *arg)
 		(void)evhttp_add_header(evhttp_request_get_output_headers(req),
 		    "Content-Length", "10");
 		evhttp_send_reply_start(req, 200, NULL);
+		peer.held[peer.n_held++] = req;
 		return;
 	}
 	if (peer.close) {
@@ -648,6 +649,8 @@ test_endless(void **state)
 	await_none();
 	assert_stats(1, 0, 0);
 	assert_int_equal(peer.requests, 1);
+	turns(5);
+	evhttp_send_reply_end(peer.held[0]);
 }
 
 static void
