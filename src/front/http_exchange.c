@@ -321,6 +321,9 @@ ambiguity_of(const struct http_conn *c, const struct evhttp_request *req)
 static int
 refusal_of(const struct http_conn *c, struct evhttp_request *req)
 {
+	if (c->refusal != 0) {
+		return c->refusal;
+	}
 	if (req->major != 1 || req->minor < 0) {
 		req->major = 1;
 		req->minor = 1;

@@ -520,6 +520,44 @@ test_headers(void **state)
 	client_free(c);
 }
 
+/* Each costs evhttp a hundred times its two octets. */
+static void
+test_empty_headers(void **state)
+{
+	static const char *const ends[] = { "", "\r\n" };
+	static char lines[2 * 8000 + 1];
+	struct client *c;
+
+	(void)state;
+	begin(PLAIN);
+	for (size_t i = 0; i + 1 < sizeof(lines); i += 2) {
+		memcpy(lines + i, ":\n", 2);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		c = plain();
+		client_say(c, "POST / HTTP/1.1\r\n");
+		client_say(c, lines);
+		client_say(c, ends[i]);
+		assert_ends(c);
+		client_free(c);
+		await_count(0);
+	}
+	assert_int_equal(bi.requests, 0);
+	/* A hundred are none too many, nor is a request after others. */
+	c = plain();
+	for (unsigned i = 0; i < 30; i++) {
+		client_say(c, "POST / HTTP/1.1\r\nContent-Length: 1\r\n");
+		for (unsigned j = 0; j < 100; j++) {
+			client_say(c, "X: y\r\n");
+		}
+		client_say(c, "\r\n1");
+		assert_true(client_hears(c, "HTTP/1.1 200 "));
+		client_forget(c);
+	}
+	assert_int_equal(bi.requests, 30);
+	client_free(c);
+}
+
 static void
 test_malformed(void **state)
 {
@@ -1487,6 +1525,7 @@ main(void)
 		TEST(test_methods),
 		TEST(test_large_bodies),
 		TEST(test_headers),
+		TEST(test_empty_headers),
 		TEST(test_malformed),
 		TEST(test_ambiguous),
 		TEST(test_not_ambiguous),
