@@ -25,6 +25,7 @@
 #include "src/front/server.h"
 
 #define BACKLOG 512
+#define V6_NETWORK_LEN 8
 
 /* ---- who it is ---- */
 
@@ -49,6 +50,25 @@ peer_eq(const struct http_peer *a, const struct http_peer *b)
 {
 	return a->kind == b->kind &&
 	    memcmp(a->octets, b->octets, sizeof(a->octets)) == 0;
+}
+
+static bool
+is_v4(const struct http_peer *peer)
+{
+	struct in6_addr in6;
+
+	memcpy(&in6, peer->octets, sizeof(in6));
+	return IN6_IS_ADDR_V4MAPPED(&in6);
+}
+
+/* Of IPv6, whoever has one address has the other 2^64 of its network. */
+static bool
+peer_shares_limit(const struct http_peer *a, const struct http_peer *b)
+{
+	bool v6 = a->kind == 'a' && b->kind == 'a' && !is_v4(a) && !is_v4(b);
+
+	return peer_eq(a, b) ||
+	    (v6 && memcmp(a->octets, b->octets, V6_NETWORK_LEN) == 0);
 }
 
 void
@@ -98,7 +118,7 @@ others_of(const struct http_conn *c)
 	TAILQ_FOREACH(one, &c->http->list, link)
 	{
 		n += one != c && one->counted && !one->peer_done &&
-		    peer_eq(&one->peer, &c->peer);
+		    peer_shares_limit(&one->peer, &c->peer);
 	}
 	return n;
 }

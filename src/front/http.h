@@ -5,10 +5,12 @@
  * does.
  *
  * Limits: header HTTP_HEADER_MAX, body BI_BODY_MAX (413), POST only (405),
+ * nothing that another server may read otherwise (400, 411),
  * max-connections together with the framed protocol, bi-peer-connections of
- * one peer (by certificate, else by address; not of a proxy, which stands for
- * many), idle-timeout between requests, frame-timeout for a handshake and for
- * a request from its first octet to its last, and for an answer to be read.
+ * one peer (by certificate, else by address, of IPv6 by its /64; not of a
+ * proxy without one, which stands for many), idle-timeout between requests,
+ * frame-timeout for a handshake and for a request from its first octet to its
+ * last, and for an answer to be read.
  *
  * http.c has the doors and who may enter, http_conn.c the life of a
  * connection, http_exchange.c requests and answers.

@@ -28,8 +28,12 @@
 /* One request always fits; more, sent ahead, waits in the kernel. */
 #define INPUT_HIGH (BI_BODY_MAX + 2U * HTTP_HEADER_MAX)
 
+/* Two for a header line, four for a chunk. */
+#define PIECES_MAX 2048U
+
 #define STATUS_CONTINUE 100
 #define STATUS_BAD_REQUEST 400
+#define STATUS_HEADER_TOO_LARGE 431
 
 /* ---- the end of a connection ---- */
 
@@ -192,16 +196,26 @@ http_conn_finish(struct http_conn *c)
 
 /* ---- what the client does ---- */
 
-/* Octets of a request have come. */
+/*
+ * Octets of a request have come, or evhttp has taken a piece of them: what it
+ * makes of an empty header line is a hundred times as long.
+ */
 static void
 on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct http_conn *c = arg;
 
 	(void)in;
-	if (info->n_added > 0 && c->state == HTTP_READING &&
-	    c->slow_since_us == 0) {
+	if (c->state != HTTP_READING) {
+		return;
+	}
+	if (info->n_added > 0 && c->slow_since_us == 0) {
 		c->slow_since_us = sys_mono_us();
+	}
+	if (info->n_deleted > 0 && ++c->pieces == PIECES_MAX &&
+	    c->refusal == 0) {
+		c->refusal = STATUS_HEADER_TOO_LARGE;
+		event_active(c->kick, EV_TIMEOUT, 0);
 	}
 }
 
@@ -289,6 +303,7 @@ void
 http_conn_read_on(struct http_conn *c)
 {
 	c->state = HTTP_READING;
+	c->pieces = 0;
 	c->active_us = sys_mono_us();
 	c->slow_since_us =
 	    evbuffer_get_length(bufferevent_get_input(c->bev)) > 0

@@ -90,7 +90,8 @@ struct http_conn {
 	bufferevent_data_cb on_read; /* evhttp's, kept during HANDSHAKE */
 	bufferevent_data_cb on_write;
 	bufferevent_event_cb on_event;
-	int refusal;            /* status that evhttp answers by itself */
+	int refusal;            /* status, decided while it was read */
+	unsigned pieces;        /* that evhttp took of this request */
 	uint64_t slow_since_us; /* it is the client's turn; 0: it is not */
 	uint64_t active_us;     /* the last request or answer */
 	struct tls_peer tls_peer;

@@ -8,6 +8,7 @@
  */
 #include <sys/queue.h>
 
+#include <ctype.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
@@ -22,12 +23,14 @@
 #include "src/base/log.h"
 #include "src/base/secret.h"
 #include "src/base/sys.h"
+#include "src/conf/conf.h"
 #include "src/front/http_conn.h"
 #include "src/front/server.h"
 
 #define STATUS_NO_CONTENT 204
 #define STATUS_BAD_REQUEST 400
 #define STATUS_METHOD_NOT_ALLOWED 405
+#define STATUS_LENGTH_REQUIRED 411
 #define STATUS_INTERNAL 500
 #define STATUS_VERSION 505
 
@@ -235,13 +238,92 @@ hand_over(struct http_exchange *x)
 	bi_request(c->server, x, len > 0 ? body : "", len);
 }
 
+/* How often a request has a field; value is of the last one. */
+static unsigned
+count_field(
+    const struct evhttp_request *req, const char *name, const char **value)
+{
+	const struct evkeyval *field;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(field, req->input_headers, next)
+	{
+		if (strcasecmp(field->key, name) == 0) {
+			*value = field->value;
+			n++;
+		}
+	}
+	return n;
+}
+
+/* evhttp also takes "Content-Length : 1", as a field of another name. */
+static bool
+names_are_tokens(const struct evhttp_request *req)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	const struct evkeyval *field;
+
+	TAILQ_FOREACH(field, req->input_headers, next)
+	{
+		const char *p = field->key;
+
+		while (isalnum((unsigned char)*p) ||
+		    (*p != '\0' && strchr(others, *p) != NULL)) {
+			p++;
+		}
+		if (*p != '\0' || p == field->key) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+is_decimal(const char *value)
+{
+	value += strspn(value, " \t");
+	return value[0] != '\0' && strspn(value, "0123456789") == strlen(value);
+}
+
+/*
+ * A proxy before us has to have read the same request: where it ends, and
+ * which of two fields counts.  evhttp takes the first of two, leaves alone a
+ * Transfer-Encoding that it does not know, and puts what trails a body to
+ * the header, where a proxy would not have looked for the name of a peer.
+ */
+static int
+ambiguity_of(const struct http_conn *c, const struct evhttp_request *req)
+{
+	const char *peer_header = c->server->conf->bi_proxy_header;
+	const char *const once[] = { "Authorization", "Content-Type", "Host",
+		peer_header };
+	const char *value = "", *coding = "chunked", *length = "0";
+	unsigned codings = count_field(req, "Transfer-Encoding", &coding);
+	unsigned lengths = count_field(req, "Content-Length", &length);
+
+	for (size_t i = 0; i < ARRAY_LEN(once); i++) {
+		if (count_field(req, once[i], &value) > 1) {
+			return STATUS_BAD_REQUEST;
+		}
+	}
+	if (codings + lengths > 1 || !is_decimal(length) ||
+	    strcasecmp(coding, "chunked") != 0 ||
+	    (codings > 0 && req->minor == 0) || !names_are_tokens(req)) {
+		return STATUS_BAD_REQUEST;
+	}
+	if (codings > 0 && count_field(req, peer_header, &value) > 0) {
+		return STATUS_LENGTH_REQUIRED;
+	}
+	return 0;
+}
+
 /* The status of a request that bi.c does not get to see; 0 if it does. */
 static int
-refusal_of(struct evhttp_request *req)
+refusal_of(const struct http_conn *c, struct evhttp_request *req)
 {
-	const struct evkeyval *header;
-	unsigned lengths = 0;
-
+	if (c->refusal != 0) {
+		return c->refusal;
+	}
 	if (req->major != 1 || req->minor < 0) {
 		req->major = 1;
 		req->minor = 1;
@@ -250,12 +332,7 @@ refusal_of(struct evhttp_request *req)
 	if (evhttp_request_get_command(req) != EVHTTP_REQ_POST) {
 		return STATUS_METHOD_NOT_ALLOWED;
 	}
-	/* evhttp takes the first one, a proxy before us perhaps another. */
-	TAILQ_FOREACH(header, evhttp_request_get_input_headers(req), next)
-	{
-		lengths += strcasecmp(header->key, "Content-Length") == 0;
-	}
-	return lengths > 1 ? STATUS_BAD_REQUEST : 0;
+	return ambiguity_of(c, req);
 }
 
 void
@@ -277,7 +354,7 @@ http_on_request(struct evhttp_request *req, void *arg)
 	*x = (struct http_exchange){ .conn = c, .req = req, .in_call = true };
 	c->refs += 2; /* the exchange's, and ours */
 	http_conn_await_answer(c);
-	status = refusal_of(req);
+	status = refusal_of(c, req);
 	if (status == 0) {
 		hand_over(x);
 	} else {

@@ -55,6 +55,7 @@ struct target {
 	struct post_site site;
 	char *host_header;
 	TAILQ_HEAD(, answer) answers;
+	size_t n_answers;
 	size_t n_links;
 	struct post_link *links[POST_PER_TARGET];
 };
@@ -94,10 +95,7 @@ target_free(struct target *t)
 	while (t->n_links > 0) {
 		forget_link(t, t->links[t->n_links - 1]);
 	}
-	free(t->site.host);
-	free((char *)(uintptr_t)t->site.files.ca);
-	free((char *)(uintptr_t)t->site.files.cert);
-	free((char *)(uintptr_t)t->site.files.key);
+	post_site_fini(&t->site);
 	free(t->host_header);
 	free(t);
 }
@@ -129,17 +127,10 @@ target_get(struct post *p, const struct post_site *site)
 	t->post = p;
 	TAILQ_INIT(&t->answers);
 	TAILQ_INSERT_TAIL(&p->targets, t, link);
-	t->site.is_tls = site->is_tls;
-	t->site.port = site->port;
-	t->site.host = strdup(site->host);
-	t->site.files.ca = strdup(site->files.ca);
-	t->site.files.cert = strdup(site->files.cert);
-	t->site.files.key = strdup(site->files.key);
-	if (t->site.host != NULL) {
+	if (post_site_copy(site, &t->site)) {
 		t->host_header = post_site_host_header(&t->site);
 	}
-	if (t->host_header == NULL || t->site.files.ca == NULL ||
-	    t->site.files.cert == NULL || t->site.files.key == NULL) {
+	if (t->host_header == NULL) {
 		target_free(t);
 		return NULL;
 	}
@@ -162,9 +153,14 @@ static void
 answer_free(struct answer *a)
 {
 	TAILQ_REMOVE(&a->target->answers, a, link);
+	a->target->n_answers--;
 	a->target->post->count--;
-	event_free(a->timer);
-	post_body_unref(a->body);
+	if (a->timer != NULL) {
+		event_free(a->timer);
+	}
+	if (a->body != NULL) {
+		post_body_unref(a->body);
+	}
 	free(a->path);
 	free(a->label);
 	a->magic = 0;
@@ -186,13 +182,12 @@ answer_lose(struct answer *a, const char *why, const char *todo)
 static uint64_t
 back_off_us(unsigned attempts)
 {
-	unsigned doublings = attempts - 1;
-	uint64_t us = BACK_OFF_MAX_US;
+	uint64_t us = BACK_OFF_US;
 
-	if (doublings < 8) {
-		us = (uint64_t)BACK_OFF_US << doublings;
+	while (--attempts > 0 && us < BACK_OFF_MAX_US) {
+		us *= 2;
 	}
-	return us < BACK_OFF_MAX_US ? us : BACK_OFF_MAX_US;
+	return us;
 }
 
 /* An attempt has failed in a way that may pass. */
@@ -442,7 +437,6 @@ find_target(struct post *p, const Joinery__Corridor__AnswerTo *to,
 {
 	struct post_site site;
 	enum jy_err err = post_site_read(p->server->conf, to, &site, path, ec);
-	struct target *t;
 
 	if (err != JY_OK) {
 		return err;
@@ -451,10 +445,8 @@ find_target(struct post *p, const Joinery__Corridor__AnswerTo *to,
 		err = tls_clients_check(p->net.tls, &site.files, ec);
 	}
 	if (err == JY_OK) {
-		t = target_get(p, &site);
-		if (t != NULL) {
-			*out = t;
-		} else {
+		*out = target_get(p, &site);
+		if (*out == NULL) {
 			err = err_set(ec, JY_ENOMEM, "out of memory");
 		}
 	}
@@ -480,23 +472,42 @@ answer_new(struct target *t, char *path, const char *body, size_t len,
 	a->label = strdup(label);
 	a->body = post_body_new(body, len);
 	a->timer = event_new(p->net.base, -1, 0, on_answer_timer, a);
-	if (a->label == NULL || a->body == NULL || a->timer == NULL) {
-		free(a->label);
-		if (a->body != NULL) {
-			post_body_unref(a->body);
-		}
-		if (a->timer != NULL) {
-			event_free(a->timer);
-		}
-		free(path);
-		free(a);
-		return NULL;
-	}
 	a->deadline_us = sys_mono_us() +
 	    (uint64_t)p->server->conf->bi_answer_deadline_s * 1000000U;
 	TAILQ_INSERT_TAIL(&t->answers, a, link);
+	t->n_answers++;
 	p->count++;
+	if (a->label == NULL || a->body == NULL || a->timer == NULL) {
+		answer_free(a);
+		return NULL;
+	}
 	return a;
+}
+
+#define QUEUE_FULL "the queue is full"
+#define QUEUE_FULL_TODO "see to the peers' servers, or raise bi-answer-queue"
+
+/* Who has the most answers loses the oldest: one peer does not harm all. */
+static bool
+make_room(struct post *p, struct target *t)
+{
+	struct target *one, *most = t;
+	struct answer *a;
+
+	TAILQ_FOREACH(one, &p->targets, link)
+	{
+		most = one->n_answers > most->n_answers ? one : most;
+	}
+	a = TAILQ_FIRST(&most->answers);
+	while (a != NULL && a->state == ANSWER_SENDING) {
+		a = TAILQ_NEXT(a, link);
+	}
+	if (most == t || a == NULL) {
+		return false;
+	}
+	answer_lose(a, QUEUE_FULL, QUEUE_FULL_TODO);
+	target_free_if_idle(most);
+	return true;
 }
 
 void
@@ -509,18 +520,17 @@ post_answer(struct post *p, const Joinery__Corridor__AnswerTo *to,
 	struct target *t = NULL;
 	char *path = NULL;
 
-	if (p->count >= (size_t)p->server->conf->bi_answer_queue) {
-		say_lost(p, label, url, 0, "the queue is full",
-		    "see to the peers' servers, or raise bi-answer-queue");
-		return;
-	}
 	if (find_target(p, to, &t, &path, &ec) != JY_OK || t == NULL) {
 		say_lost(p, label, url, 0, ec.text,
 		    "correct the peer's URL or PEM files");
 		free(path);
 		return;
 	}
-	if (answer_new(t, path, body, len, label) == NULL) {
+	if (p->count >= (size_t)p->server->conf->bi_answer_queue &&
+	    !make_room(p, t)) {
+		say_lost(p, label, url, 0, QUEUE_FULL, QUEUE_FULL_TODO);
+		free(path);
+	} else if (answer_new(t, path, body, len, label) == NULL) {
 		say_lost(p, label, url, 0, "out of memory", "add memory");
 	}
 	target_run(t);
@@ -585,8 +595,5 @@ post_reload(struct post *p)
 			post_link_expire(t->links[i]);
 		}
 	}
-	if (p->net.dns != NULL && p->net.lookups == 0) {
-		evdns_base_free(p->net.dns, 0);
-		p->net.dns = NULL;
-	}
+	p->net.dns_stale = true;
 }

@@ -2,7 +2,8 @@
 /*
  * Answers of Backend Interfaces that go to a peer's own URL.
  *
- * A queue bounded by bi-answer-queue.  Each answer is POSTed until the peer
+ * A queue bounded by bi-answer-queue: one answer more, and the server with the
+ * most waiting loses its oldest.  Each answer is POSTed until the peer
  * says 2xx, with back-off from 0.25 s doubling to 4 s, at most
  * POST_PER_TARGET at a time to one server, until bi-answer-deadline; then it is
  * lost: counted, and a log line names peer, transaction and reason.  Names
@@ -34,7 +35,7 @@ size_t post_count(const struct post *p);
 /*
  * Send a body to a URL (http://, https://); all is copied.  label is for log
  * lines: "peer=... transaction=... request=...".  What cannot be sent at all
- * (no URL, queue full, PEM file not readable) is lost at once.
+ * (no URL, PEM file not readable) is lost at once.
  */
 void post_answer(struct post *p, const Joinery__Corridor__AnswerTo *to,
     const char *body, size_t len, const char *label);

@@ -393,7 +393,12 @@ on_resolved(int result, struct evutil_addrinfo *list, void *arg)
 static struct evdns_base *
 dns_of(struct post_net *net)
 {
+	if (net->dns != NULL && net->dns_stale && net->lookups == 0) {
+		evdns_base_free(net->dns, 0);
+		net->dns = NULL;
+	}
 	if (net->dns == NULL) {
+		net->dns_stale = false;
 		net->dns = evdns_base_new(net->base,
 		    EVDNS_BASE_INITIALIZE_NAMESERVERS |
 			EVDNS_BASE_DISABLE_WHEN_INACTIVE);
@@ -494,11 +499,11 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (!l->busy) {
 		post_link_expire(l);
 	} else if (!l->finished) {
-		l->status = 0;
 		(void)snprintf(l->why, sizeof(l->why),
 		    "no answer within %" PRIu64 " ms",
 		    l->message.timeout_us / 1000U);
 		l->finished = true;
+		l->dead = true;
 		report(l);
 	}
 }

@@ -23,7 +23,8 @@ struct post_link;
 struct post_net {
 	struct event_base *base;
 	struct evdns_base *dns; /* NULL: not needed yet */
-	unsigned lookups;       /* under way */
+	bool dns_stale;   /* read its files anew once nothing is looked up */
+	unsigned lookups; /* under way */
 	struct tls_clients *tls;
 };
 

@@ -9,6 +9,32 @@
 
 #include "src/conf/conf.h"
 
+void
+post_site_fini(struct post_site *copy)
+{
+	free(copy->host);
+	free((char *)(uintptr_t)copy->files.ca);
+	free((char *)(uintptr_t)copy->files.cert);
+	free((char *)(uintptr_t)copy->files.key);
+	*copy = (struct post_site){ .host = NULL };
+}
+
+bool
+post_site_copy(const struct post_site *site, struct post_site *out)
+{
+	*out = *site;
+	out->host = strdup(site->host);
+	out->files.ca = strdup(site->files.ca);
+	out->files.cert = strdup(site->files.cert);
+	out->files.key = strdup(site->files.key);
+	if (out->host == NULL || out->files.ca == NULL ||
+	    out->files.cert == NULL || out->files.key == NULL) {
+		post_site_fini(out);
+		return false;
+	}
+	return true;
+}
+
 bool
 post_site_eq(const struct post_site *a, const struct post_site *b)
 {

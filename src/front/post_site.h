@@ -28,6 +28,11 @@ enum jy_err post_site_read(const struct conf *conf,
     const Joinery__Corridor__AnswerTo *to, struct post_site *out, char **path,
     struct errctx *ec) JY_CHECK;
 
+/* All of it; false, and nothing to be freed, when memory is short. */
+bool post_site_copy(
+    const struct post_site *site, struct post_site *out) JY_CHECK;
+void post_site_fini(struct post_site *copy);
+
 bool post_site_eq(const struct post_site *a, const struct post_site *b);
 
 /* "js.example.org:8080", "[::1]"; the caller frees.  NULL: no memory. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -519,6 +520,44 @@ test_headers(void **state)
 	client_free(c);
 }
 
+/* Each costs evhttp a hundred times its two octets. */
+static void
+test_empty_headers(void **state)
+{
+	static const char *const ends[] = { "", "\r\n" };
+	static char lines[2 * 8000 + 1];
+	struct client *c;
+
+	(void)state;
+	begin(PLAIN);
+	for (size_t i = 0; i + 1 < sizeof(lines); i += 2) {
+		memcpy(lines + i, ":\n", 2);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		c = plain();
+		client_say(c, "POST / HTTP/1.1\r\n");
+		client_say(c, lines);
+		client_say(c, ends[i]);
+		assert_ends(c);
+		client_free(c);
+		await_count(0);
+	}
+	assert_int_equal(bi.requests, 0);
+	/* A hundred are none too many, nor is a request after others. */
+	c = plain();
+	for (unsigned i = 0; i < 30; i++) {
+		client_say(c, "POST / HTTP/1.1\r\nContent-Length: 1\r\n");
+		for (unsigned j = 0; j < 100; j++) {
+			client_say(c, "X: y\r\n");
+		}
+		client_say(c, "\r\n1");
+		assert_true(client_hears(c, "HTTP/1.1 200 "));
+		client_forget(c);
+	}
+	assert_int_equal(bi.requests, 30);
+	client_free(c);
+}
+
 static void
 test_malformed(void **state)
 {
@@ -543,6 +582,121 @@ test_malformed(void **state)
 		assert_ends(c);
 		client_free(c);
 	}
+	assert_int_equal(bi.requests, 0);
+}
+
+/*
+ * What a proxy before us may read otherwise than evhttp does: where the body
+ * ends, or which of two fields counts.
+ */
+static void
+test_ambiguous(void **state)
+{
+	static const struct {
+		const char *fields;
+		const char *status;
+	} cases[] = {
+		{ "Content-Length: 5\r\nContent-Length: 5", "400" },
+		{ "Content-Length: +5", "400" },
+		{ "Content-Length:", "400" },
+		{ "Content-Length: 5, 5", "400" },
+		{ "Content-Length : 5", "400" },
+		{ "Content-Length: 5\r\nTransfer-Encoding: identity", "400" },
+		{ "Content-Length: 5\r\nTransfer-Encoding: chunked", "400" },
+		{ "Transfer-Encoding: gzip, chunked", "400" },
+		{ "Transfer-Encoding:\tchunked", "400" },
+		{ "Transfer-Encoding: identity\r\n"
+		  "Transfer-Encoding: chunked",
+		    "400" },
+		{ "Transfer-Encoding: chunked\r\n"
+		  "Transfer-Encoding: chunked",
+		    "400" },
+		{ "Transfer-Encoding : chunked", "400" },
+		{ "Content-Length: 5\r\nAuthorization: Bearer a\r\n"
+		  "authorization: Bearer b",
+		    "400" },
+		{ "Content-Length: 5\r\nX-Joinery-Peer: a\r\n"
+		  "x-joinery-peer: b",
+		    "400" },
+		{ "Content-Length: 5\r\nX-Joinery-Peer:\r\n"
+		  "X-Joinery-Peer: b",
+		    "400" },
+		{ "Content-Length: 5\r\nX-Joinery-Peer : a", "400" },
+		{ "Content-Length: 5\r\nContent-Type: application/json\r\n"
+		  "Content-Type: text/plain",
+		    "400" },
+		{ "Content-Length: 5\r\nHost: y", "400" },
+		{ "Content-Length: 5\r\n: a", "400" },
+		{ "Transfer-Encoding: chunked\r\nX-Joinery-Peer: a", "411" },
+	};
+
+	(void)state;
+	begin(PLAIN);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct client *c = plain();
+		char text[300], status[32];
+
+		(void)snprintf(text, sizeof(text),
+		    "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n"
+		    "0\r\n\r\n" HEAD_OF(1) "1",
+		    cases[i].fields);
+		client_say(c, text);
+		(void)snprintf(
+		    status, sizeof(status), "HTTP/1.1 %s ", cases[i].status);
+		assert_true(client_hears(c, status));
+		assert_ends(c);
+		assert_int_equal(client_count(c, "HTTP/1."), 1);
+		client_free(c);
+	}
+	assert_int_equal(bi.requests, 0);
+}
+
+static void
+test_not_ambiguous(void **state)
+{
+	static const char *const fields[] = {
+		"Content-Length:\t1\r\nX-Joinery-Peer: a",
+		"Content-Length: 1\r\nX: a\r\nX: b\r\nContent-Length-: 7",
+	};
+
+	(void)state;
+	begin(PLAIN);
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		struct client *c = plain();
+		char text[300];
+
+		(void)snprintf(text, sizeof(text),
+		    "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n1", fields[i]);
+		client_say(c, text);
+		assert_true(client_hears(c, "HTTP/1.1 200 "));
+		client_free(c);
+	}
+}
+
+/* What trails a body is no word of a proxy. */
+static void
+test_trailer(void **state)
+{
+	struct client *c;
+
+	(void)state;
+	begin(PLAIN);
+	c = plain();
+	client_say(c,
+	    "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+	    "\r\n1\r\n7\r\n0\r\nX-Joinery-Peer: a\r\n\r\n");
+	/* Some versions of evhttp drop it. */
+	assert_true(client_hears(c, "HTTP/1.1 "));
+	assert_true(bi.requests == 0 || strcmp(bi.header, "(none)") == 0);
+	client_free(c);
+	bi.requests = 0;
+	c = plain();
+	client_say(c,
+	    "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "1\r\n7\r\n0\r\n\r\n");
+	assert_true(client_hears(c, " 400 "));
+	assert_ends(c);
+	client_free(c);
 	assert_int_equal(bi.requests, 0);
 }
 
@@ -860,6 +1014,36 @@ test_limits(void **state)
 	one_too_many(PLAIN "max-connections = 5\n", 5);
 	one_too_many(PLAIN "bi-peer-connections = 1\n", 1);
 	one_too_many(PLAIN "bi-peer-connections = 3\n", 3);
+}
+
+static bool
+limits_together(const char *a, const char *b)
+{
+	struct http_conn one = { .http = http, .server = &fx->server };
+	struct http_conn other = one;
+	bool admitted;
+
+	one.peer.kind = other.peer.kind = 'a';
+	assert_int_equal(inet_pton(AF_INET6, a, one.peer.octets), 1);
+	assert_int_equal(inet_pton(AF_INET6, b, other.peer.octets), 1);
+	one.counted = other.counted = true;
+	TAILQ_INSERT_TAIL(&http->list, &one, link);
+	admitted = http_admits(&other);
+	TAILQ_REMOVE(&http->list, &one, link);
+	return !admitted;
+}
+
+static void
+test_limit_of_networks(void **state)
+{
+	(void)state;
+	begin(PLAIN "bi-peer-connections = 1\n");
+	assert_true(limits_together("2001:db8::1", "2001:db8::1"));
+	assert_true(limits_together("2001:db8::1", "2001:db8::ffff:0:0:2"));
+	assert_false(limits_together("2001:db8::1", "2001:db8:0:1::1"));
+	assert_true(limits_together("::ffff:192.0.2.1", "::ffff:192.0.2.1"));
+	assert_false(limits_together("::ffff:192.0.2.1", "::ffff:192.0.2.2"));
+	assert_false(limits_together("::ffff:192.0.2.1", "::1"));
 }
 
 /* A proxy stands for many peers. */
@@ -1341,7 +1525,11 @@ main(void)
 		TEST(test_methods),
 		TEST(test_large_bodies),
 		TEST(test_headers),
+		TEST(test_empty_headers),
 		TEST(test_malformed),
+		TEST(test_ambiguous),
+		TEST(test_not_ambiguous),
+		TEST(test_trailer),
 		TEST(test_slow_request),
 		TEST(test_frame_timeout_starts_anew),
 		TEST(test_idle),
@@ -1355,6 +1543,7 @@ main(void)
 		TEST(test_finish),
 		TEST(test_free_while_parting),
 		TEST(test_limits),
+		TEST(test_limit_of_networks),
 		TEST(test_limit_and_proxy),
 		TEST(test_proxies),
 		TEST(test_unix),

@@ -42,6 +42,7 @@ static struct {
 	unsigned next;
 	bool hold;
 	bool close;
+	bool endless; /* announce a body and do not send it */
 	struct evhttp_request *held[600];
 	unsigned n_held;
 	unsigned requests;
@@ -90,6 +91,13 @@ on_request(struct evhttp_request *req, void *arg)
 	if (peer.next < ARRAY_LEN(peer.statuses) &&
 	    peer.statuses[peer.next] != 0) {
 		status = peer.statuses[peer.next++];
+	}
+	if (peer.endless) {
+		(void)evhttp_add_header(evhttp_request_get_output_headers(req),
+		    "Content-Length", "10");
+		evhttp_send_reply_start(req, 200, NULL);
+		peer.held[peer.n_held++] = req;
+		return;
 	}
 	if (peer.close) {
 		(void)evhttp_add_header(evhttp_request_get_output_headers(req),
@@ -589,6 +597,62 @@ test_queue_full(void **state)
 	turns(5);
 }
 
+/* A server that is down does not fill the queue of the others. */
+static void
+test_queue_fair(void **state)
+{
+	uint16_t up;
+
+	(void)state;
+	begin("bi-answer-queue = 20\n");
+	peer_start();
+	up = peer.port;
+	peer.port = 1;
+	for (int i = 0; i < 30; i++) {
+		send_one("http://127.0.0.1", "/");
+	}
+	assert_stats(0, 0, 10);
+	turns(5);
+	peer.port = up;
+	peer.hold = true;
+	for (int i = 0; i < 10; i++) {
+		send_one("http://127.0.0.1", "/");
+	}
+	assert_stats(0, 0, 20);
+	assert_int_equal(post_count(post), 20);
+	send_one("http://127.0.0.1", "/");
+	assert_stats(0, 0, 21);
+	for (int i = 0; i < PUMP_MS && peer.n_held < 8; i++) {
+		fixture_turn(fx);
+	}
+	peer.hold = false;
+	for (unsigned i = 0; i < peer.n_held; i++) {
+		evhttp_send_reply(peer.held[i], 200, NULL, NULL);
+	}
+	for (int i = 0; i < PUMP_MS && fx->server.stats.answers_posted < 10;
+	     i++) {
+		fixture_turn(fx);
+	}
+	assert_int_equal(fx->server.stats.answers_posted, 10);
+	peer.port = 0;
+}
+
+/* The status counts, also of an answer that does not end. */
+static void
+test_endless(void **state)
+{
+	(void)state;
+	begin(ONE_SECOND);
+	peer_start();
+	peer.endless = true;
+	send_one("http://127.0.0.1", "/");
+	await_none();
+	assert_stats(1, 0, 0);
+	assert_int_equal(peer.requests, 1);
+	turns(5);
+	evhttp_send_reply_end(peer.held[0]);
+}
+
 static void
 test_not_http(void **state)
 {
@@ -714,6 +778,8 @@ main(void)
 		TEST(test_refused_connection),
 		TEST(test_unusable),
 		TEST(test_queue_full),
+		TEST(test_queue_fair),
+		TEST(test_endless),
 		TEST(test_not_http),
 		TEST(test_tls),
 		TEST(test_tls_wrong_peer),
