@@ -467,6 +467,12 @@ test_peer_test_malformed(void **state)
 	assert_int_equal(run.status, 1);
 	assert_non_null(strstr(run.err, "a notification"));
 	assert_null(strstr(run.out, "\nresult "));
+	fake_ctl(&run, answer_nobody, HEAD("2.0", "JoinReq") JOIN_BODY,
+	    "peer test ns1");
+	assert_null(strstr(run.out, "protocol-version"));
+	fake_ctl(&run, answer_nobody, "[]", "peer test ns1");
+	assert_non_null(strstr(run.out, "http-status           400\n"));
+	assert_null(strstr(run.out, "protocol-version"));
 	fake_ctl(
 	    &run, answer_nobody, NULL, "peer test ns1 --message %/nothing");
 	assert_int_equal(run.status, 5);
@@ -482,6 +488,9 @@ test_peer_test_too_long(void **state)
 	fake_ctl(&run, answer_nobody, message, "peer test ns1");
 	assert_int_equal(run.status, 1);
 	assert_non_null(strstr(run.out, "more than 32768 octets"));
+	assert_non_null(strstr(run.out, "http-status           413\n"));
+	assert_null(strstr(run.out, "\nresult "));
+	assert_null(strstr(run.out, "protocol-version"));
 }
 
 static void
