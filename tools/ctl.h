@@ -150,6 +150,9 @@ enum ctl_exit help_print(struct ctl *ctl, FILE *out) JY_CHECK;
 
 void help_usage(FILE *out, const struct verb *verb);
 
+/* What follows a word that several verbs begin with: "set, get"; "": none. */
+void help_group(const char *word, char *out, size_t cap);
+
 /* The verb, or the option, whose name is nearest to text; never NULL. */
 const struct verb *help_nearest_verb(const char *text);
 const char *help_nearest_option(const char *text);

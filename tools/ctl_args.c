@@ -179,6 +179,11 @@ verb_unknown(struct ctl *ctl)
 	char text[64];
 	char hint[96];
 
+	help_group(a->words[0], hint, sizeof(hint));
+	if (a->word_count == 1 && hint[0] != '\0') {
+		return ctl_fail(ctl, CTL_USAGE, NULL, "%s needs one of %s",
+		    a->words[0], hint);
+	}
 	(void)snprintf(text, sizeof(text), "%s%s%s", args_shown(a->words[0]),
 	    a->word_count > 1 ? " " : "",
 	    a->word_count > 1 ? args_shown(a->words[1]) : "");
