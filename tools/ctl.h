@@ -129,6 +129,20 @@ enum ctl_exit args_bool(
     struct ctl *ctl, enum ctl_option option, protobuf_c_boolean *out) JY_CHECK;
 enum ctl_exit args_text(
     struct ctl *ctl, enum ctl_option option, size_t max, char **out) JY_CHECK;
+
+/* Texts, each if its option was given. */
+struct args_text_row {
+	enum ctl_option option;
+	size_t max;
+	char **out;
+};
+enum ctl_exit args_texts(
+    struct ctl *ctl, const struct args_text_row *rows, size_t n) JY_CHECK;
+
+/* Fails if both options were given. */
+enum ctl_exit args_exclude(
+    struct ctl *ctl, enum ctl_option a, enum ctl_option b) JY_CHECK;
+
 enum ctl_exit args_operand(struct ctl *ctl, size_t max, char **out) JY_CHECK;
 enum ctl_exit args_eui(
     struct ctl *ctl, enum ctl_option option, struct eui64 *out) JY_CHECK;
