@@ -352,8 +352,9 @@ class Rejoins(Calls):
         pids = [w.pid for w in self.server.status().workers]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        status = until(self.server.ready, "new workers")
-        self.assertFalse(set(pids) & {w.pid for w in status.workers})
+        until(lambda: not set(pids) & {
+            w.pid for w in self.server.status().workers}, "the old are gone")
+        self.server.wait_ready()
         again()
         self.hang_up()
         self.server.stop()
