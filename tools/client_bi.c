@@ -18,7 +18,8 @@
 
 /*
  * Result codes and what of the framed protocol is nearest: of the rows with a
- * name, the first.  Codes without a row become Other.
+ * name, the first, but a rejoin has no DevNonce (take_refusal).  Codes without
+ * a row become Other.
  */
 static const struct result_row {
 	const char *v1_0;
@@ -423,6 +424,10 @@ take_refusal(struct reading *r, const json_t *m, const char *code,
 	e->code = code_of(code, r->v1_1);
 	if (e->code == JOINERY__V1__ERROR_CODE__ERROR_UNSPECIFIED) {
 		return wrong(r, "ResultCode", "is none of this version");
+	}
+	if (e->code == JOINERY__V1__ERROR_CODE__DEV_NONCE_REPLAYED &&
+	    r->p->call == JOINERY__V1__REQUEST__CALL_REJOIN) {
+		e->code = JOINERY__V1__ERROR_CODE__RJ_COUNT_REPLAYED;
 	}
 	return check_text(r, m, "PHYPayload", "") &&
 	    check_text(r, m, "AppSKey", "") && check_text(r, m, "HNetID", "");

@@ -129,6 +129,20 @@ enum ctl_exit args_bool(
     struct ctl *ctl, enum ctl_option option, protobuf_c_boolean *out) JY_CHECK;
 enum ctl_exit args_text(
     struct ctl *ctl, enum ctl_option option, size_t max, char **out) JY_CHECK;
+
+/* Texts, each if its option was given. */
+struct args_text_row {
+	enum ctl_option option;
+	size_t max;
+	char **out;
+};
+enum ctl_exit args_texts(
+    struct ctl *ctl, const struct args_text_row *rows, size_t n) JY_CHECK;
+
+/* Fails if both options were given. */
+enum ctl_exit args_exclude(
+    struct ctl *ctl, enum ctl_option a, enum ctl_option b) JY_CHECK;
+
 enum ctl_exit args_operand(struct ctl *ctl, size_t max, char **out) JY_CHECK;
 enum ctl_exit args_eui(
     struct ctl *ctl, enum ctl_option option, struct eui64 *out) JY_CHECK;
@@ -149,6 +163,9 @@ const char *args_shown(const char *arg);
 enum ctl_exit help_print(struct ctl *ctl, FILE *out) JY_CHECK;
 
 void help_usage(FILE *out, const struct verb *verb);
+
+/* What follows a word that several verbs begin with: "set, get"; "": none. */
+void help_group(const char *word, char *out, size_t cap);
 
 /* The verb, or the option, whose name is nearest to text; never NULL. */
 const struct verb *help_nearest_verb(const char *text);

@@ -6,53 +6,29 @@
 #include "tools/ctl.h"
 #include "tools/ctl_value.h"
 
-static enum ctl_exit
-exclude(struct ctl *ctl, enum ctl_option a, enum ctl_option b)
-{
-	const uint64_t both = UINT64_C(1) << a | UINT64_C(1) << b;
-
-	if ((ctl->args.given & both) == both) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "--%s and --%s exclude each other", ctl_options[a].name,
-		    ctl_options[b].name);
-	}
-	return CTL_OK;
-}
-
 /* ---- reading ---- */
 
 static enum ctl_exit
 read_texts(struct ctl *ctl, struct ctl_activation *out)
 {
-	const struct {
-		enum ctl_option option;
-		size_t max;
-		char **out;
-	} texts[] = {
+	const struct args_text_row texts[] = {
 		{ OPT_AS_ID, STORE_AS_ID_MAX, &out->as_id },
 		{ OPT_NS_KEK, STORE_LABEL_MAX, &out->ns_kek },
 		{ OPT_AS_KEK, STORE_LABEL_MAX, &out->as_kek },
 	};
-	enum ctl_exit exit = CTL_OK;
 
 	if (ctl->args.as_ids.count > 1 || ctl->args.ns_ids.count > 1) {
 		return ctl_fail(ctl, CTL_USAGE, NULL, "%s has one --%s",
 		    ctl->args.operand == NULL ? "a device" : "an application",
 		    ctl->args.as_ids.count > 1 ? "as-id" : "ns-id");
 	}
-	for (size_t i = 0; i < ARRAY_LEN(texts) && exit == CTL_OK; i++) {
-		if (ctl->args.value[texts[i].option] != NULL) {
-			exit = args_text(
-			    ctl, texts[i].option, texts[i].max, texts[i].out);
-		}
-	}
-	return exit;
+	return args_texts(ctl, texts, ARRAY_LEN(texts));
 }
 
 static enum ctl_exit
 read_net_ids(struct ctl *ctl, struct ctl_activation *out)
 {
-	enum ctl_exit exit = exclude(ctl, OPT_NET_ID, OPT_NO_NET_IDS);
+	enum ctl_exit exit = args_exclude(ctl, OPT_NET_ID, OPT_NO_NET_IDS);
 
 	if (exit != CTL_OK) {
 		return exit;
@@ -102,7 +78,7 @@ static enum ctl_exit
 read_roaming_net_ids(struct ctl *ctl, struct ctl_activation *out)
 {
 	enum ctl_exit exit =
-	    exclude(ctl, OPT_ROAMING_NET_ID, OPT_NO_ROAMING_NET_IDS);
+	    args_exclude(ctl, OPT_ROAMING_NET_ID, OPT_NO_ROAMING_NET_IDS);
 
 	if (exit != CTL_OK) {
 		return exit;

@@ -179,6 +179,11 @@ verb_unknown(struct ctl *ctl)
 	char text[64];
 	char hint[96];
 
+	help_group(a->words[0], hint, sizeof(hint));
+	if (a->word_count == 1 && hint[0] != '\0') {
+		return ctl_fail(ctl, CTL_USAGE, NULL, "%s needs one of %s",
+		    a->words[0], hint);
+	}
 	(void)snprintf(text, sizeof(text), "%s%s%s", args_shown(a->words[0]),
 	    a->word_count > 1 ? " " : "",
 	    a->word_count > 1 ? args_shown(a->words[1]) : "");
@@ -344,6 +349,33 @@ args_text(struct ctl *ctl, enum ctl_option option, size_t max, char **out)
 		    max);
 	}
 	*out = not_const(text);
+	return CTL_OK;
+}
+
+enum ctl_exit
+args_texts(struct ctl *ctl, const struct args_text_row *rows, size_t n)
+{
+	enum ctl_exit exit = CTL_OK;
+
+	for (size_t i = 0; i < n && exit == CTL_OK; i++) {
+		if (ctl->args.value[rows[i].option] != NULL) {
+			exit = args_text(
+			    ctl, rows[i].option, rows[i].max, rows[i].out);
+		}
+	}
+	return exit;
+}
+
+enum ctl_exit
+args_exclude(struct ctl *ctl, enum ctl_option a, enum ctl_option b)
+{
+	const uint64_t both = UINT64_C(1) << a | UINT64_C(1) << b;
+
+	if ((ctl->args.given & both) == both) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--%s and --%s exclude each other", ctl_options[a].name,
+		    ctl_options[b].name);
+	}
 	return CTL_OK;
 }
 

@@ -72,23 +72,12 @@ name_read(struct ctl *ctl, struct device_name *name)
 static enum ctl_exit
 settings_texts(struct ctl *ctl, Joinery__V1__DeviceSettings *s)
 {
-	const struct {
-		enum ctl_option option;
-		size_t max;
-		char **out;
-	} texts[] = {
+	const struct args_text_row texts[] = {
 		{ OPT_APP, STORE_LABEL_MAX, &s->app },
 		{ OPT_NAME, STORE_LABEL_MAX, &s->name },
 	};
-	enum ctl_exit exit = CTL_OK;
 
-	for (size_t i = 0; i < ARRAY_LEN(texts) && exit == CTL_OK; i++) {
-		if (ctl->args.value[texts[i].option] != NULL) {
-			exit = args_text(
-			    ctl, texts[i].option, texts[i].max, texts[i].out);
-		}
-	}
-	return exit;
+	return args_texts(ctl, texts, ARRAY_LEN(texts));
 }
 
 static enum ctl_exit

@@ -147,6 +147,24 @@ help_print(struct ctl *ctl, FILE *out)
 
 /* ---- did you mean ---- */
 
+void
+help_group(const char *word, char *out, size_t cap)
+{
+	size_t len = strlen(word);
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < ctl_verb_count; i++) {
+		const char *words = ctl_verbs[i].words;
+
+		if (verb_begins(&ctl_verbs[i], word) && words[len] == ' ' &&
+		    at < cap) {
+			at += (size_t)snprintf(out + at, cap - at, "%s%s",
+			    at > 0 ? ", " : "", words + len + 1);
+		}
+	}
+}
+
 #define NAME_MAX_LEN 63
 
 /* How many characters must change to make one text of the other. */

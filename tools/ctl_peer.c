@@ -90,15 +90,17 @@ peer_ns_ids(struct ctl *ctl, Joinery__V1__Peer *p, struct peer_room *room)
 static enum ctl_exit
 peer_lists(struct ctl *ctl, Joinery__V1__Peer *p, struct peer_room *room)
 {
-	enum ctl_exit exit;
+	enum ctl_exit exit = args_exclude(ctl, OPT_NET_ID, OPT_NO_NET_IDS);
 
-	if ((ctl_given(ctl, NET_ID) && ctl_given(ctl, NO_NET_IDS)) ||
-	    (ctl_given(ctl, AS_ID) && ctl_given(ctl, NO_AS_IDS)) ||
-	    (ctl_given(ctl, NS_ID) && ctl_given(ctl, NO_NS_IDS))) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "a list can be given or emptied, not both");
+	if (exit == CTL_OK) {
+		exit = args_exclude(ctl, OPT_AS_ID, OPT_NO_AS_IDS);
 	}
-	exit = peer_net_ids(ctl, p, room);
+	if (exit == CTL_OK) {
+		exit = args_exclude(ctl, OPT_NS_ID, OPT_NO_NS_IDS);
+	}
+	if (exit == CTL_OK) {
+		exit = peer_net_ids(ctl, p, room);
+	}
 	if (exit == CTL_OK) {
 		exit = peer_as_ids(ctl, p, room);
 	}
@@ -137,11 +139,7 @@ peer_fingerprint(struct ctl *ctl, Joinery__V1__Peer *p, struct peer_room *room)
 static enum ctl_exit
 peer_texts(struct ctl *ctl, Joinery__V1__Peer *p)
 {
-	const struct {
-		enum ctl_option option;
-		size_t max;
-		char **out;
-	} texts[] = {
+	const struct args_text_row texts[] = {
 		{ OPT_CERT_SAN, STORE_SAN_MAX, &p->cert_san },
 		{ OPT_KEK, STORE_LABEL_MAX, &p->kek },
 		{ OPT_ANSWER_URL, STORE_URL_MAX, &p->answer_url },
@@ -149,15 +147,8 @@ peer_texts(struct ctl *ctl, Joinery__V1__Peer *p)
 		{ OPT_ANSWER_CERT, STORE_PATH_MAX, &p->answer_cert },
 		{ OPT_ANSWER_KEY, STORE_PATH_MAX, &p->answer_key },
 	};
-	enum ctl_exit exit = CTL_OK;
 
-	for (size_t i = 0; i < ARRAY_LEN(texts) && exit == CTL_OK; i++) {
-		if (ctl->args.value[texts[i].option] != NULL) {
-			exit = args_text(
-			    ctl, texts[i].option, texts[i].max, texts[i].out);
-		}
-	}
-	return exit;
+	return args_texts(ctl, texts, ARRAY_LEN(texts));
 }
 
 static enum ctl_exit

@@ -57,17 +57,21 @@ body_read(struct ctl *ctl, struct body *body)
 	return CTL_OK;
 }
 
-/* What was read, without the members that are not there. */
+/* What was read, without the members that are not there or mean nothing. */
 static void
 show_message_head(struct ctl *ctl, const struct bi_request *q)
 {
 	struct show *show = &ctl->show;
+	const char *version = q->message_type[0] == '\0' ? ""
+	    : q->refused == BI_RESULT_VERSION            ? ""
+	    : q->version == BI_1_1                       ? "1.1"
+							 : "1.0";
 	const struct {
 		const char *name;
 		const char *text;
 	} parts[] = {
 		{ "message_type", q->message_type },
-		{ "protocol_version", q->version == BI_1_1 ? "1.1" : "1.0" },
+		{ "protocol_version", version },
 		{ "sender_id", q->sender_id },
 		{ "sender_ns_id", q->sender_ns_id },
 		{ "receiver_id", q->receiver_id },
@@ -89,31 +93,46 @@ show_message_head(struct ctl *ctl, const struct bi_request *q)
 static enum ctl_exit
 would_refuse(struct ctl *ctl, const char *result, const char *why)
 {
-	return ctl_fail(ctl, CTL_REFUSED, NULL, "it would be answered %s%s%s",
-	    result, why[0] != '\0' ? ": " : "", why);
+	return ctl_fail(
+	    ctl, CTL_REFUSED, NULL, "it would be answered %s: %s", result, why);
+}
+
+/* Nobody can be addressed: there is an HTTP status, and no Ans. */
+static enum ctl_exit
+show_garbage(struct ctl *ctl, bool too_long, const struct bi_request *q)
+{
+	if (too_long) {
+		show_named(&ctl->show, "http_status", "413");
+		return would_refuse(ctl, "with HTTP status 413 alone",
+		    "it is too long to be read");
+	}
+	show_named(&ctl->show, "http_status", "400");
+	show_named(&ctl->show, "result",
+	    bi_result_name(BI_RESULT_MALFORMED, q->version));
+	return would_refuse(ctl, "with HTTP status 400 and a Result alone",
+	    "it does not say what to answer to whom");
 }
 
 /* A message that the codec keeps for itself. */
 static enum ctl_exit
-show_unread(struct ctl *ctl, enum bi_reading reading,
+show_unread(struct ctl *ctl, enum bi_reading reading, bool too_long,
     const struct bi_request *q, const struct errctx *ec)
 {
 	const char *why = err_detail(ec, JY_EINVAL);
-	const char *result = reading == BI_REFUSED
-	    ? bi_result_name(q->refused, q->version)
-	    : bi_result_name(BI_RESULT_MALFORMED, q->version);
+	const char *result;
 
 	show_named(&ctl->show, "step", "codec");
 	show_named(&ctl->show, "reason", why);
+	if (reading == BI_GARBAGE) {
+		return show_garbage(ctl, too_long, q);
+	}
 	if (reading == BI_NOTICE) {
 		return ctl_fail(ctl, CTL_REFUSED, NULL,
 		    "a notification: it is logged, and never answered");
 	}
+	result = bi_result_name(q->refused, q->version);
 	show_named(&ctl->show, "result", result);
-	return would_refuse(ctl, result,
-	    reading == BI_GARBAGE
-		? "to nobody, as the message does not say to whom"
-		: "the codec refuses it");
+	return would_refuse(ctl, result, why);
 }
 
 /* KEKs as people read them; JSON has the answer's own fields. */
@@ -138,7 +157,7 @@ show_answer(
     struct ctl *ctl, const struct bi_request *q, Joinery__V1__PeerTestAnswer *a)
 {
 	enum bi_result result =
-	    a->has_code ? bi_result_of(a->code) : BI_RESULT_SUCCESS;
+	    a->has_code ? bi_result_of_call(q, a->code) : BI_RESULT_SUCCESS;
 	const char *name = bi_result_name(result, q->version);
 	enum ctl_exit exit = CTL_OK;
 	char *ns_kek = a->ns_kek;
@@ -201,8 +220,10 @@ verb_peer_test(struct ctl *ctl)
 		    bi_read(body->text, body->len, q, &ec);
 
 		show_message_head(ctl, q);
-		exit = reading == BI_CALL ? ask(ctl, q)
-					  : show_unread(ctl, reading, q, &ec);
+		exit = reading == BI_CALL
+		    ? ask(ctl, q)
+		    : show_unread(
+			  ctl, reading, body->len > BI_BODY_MAX, q, &ec);
 	}
 	free(q);
 	free(body);

@@ -13,8 +13,6 @@
 #include "tools/ctl.h"
 #include "tools/ctl_value.h"
 
-#define SESSION_SHOWN 8 /* digits; "session list" shows all */
-
 /* ---- signals ---- */
 
 static void
@@ -88,17 +86,6 @@ put_result(FILE *out, const Joinery__V1__TraceEvent *e)
 }
 
 static void
-put_session(FILE *out, const Joinery__V1__TraceEvent *e)
-{
-	char hex[HEX_STR_LEN(STORE_ID_LEN)];
-
-	if (e->has_session_key_id && e->session_key_id.len == STORE_ID_LEN) {
-		hex_format(e->session_key_id.data, STORE_ID_LEN, hex);
-		(void)fprintf(out, "  session %.*s", SESSION_SHOWN, hex);
-	}
-}
-
-static void
 put_times(FILE *out, const Joinery__V1__TraceEvent *e)
 {
 	const char *before = ": ";
@@ -129,7 +116,7 @@ put_event(FILE *out, const Joinery__V1__TraceEvent *e)
 	put_field(out, e, "  net-id ", "net_id");
 	put_field(out, e, rejoin ? "  rj-count " : "  dev-nonce ", "counter");
 	put_field(out, e, "  join-nonce ", "join_nonce");
-	put_session(out, e);
+	put_field(out, e, "  session ", "session_key_id");
 	put_field(out, e, "  request ", "request_id");
 	put_times(out, e);
 	(void)fputc('\n', out);

@@ -276,13 +276,13 @@ static enum sim_status
 handle_expected(struct run *run, const Joinery__V1__Response *response)
 {
 	Joinery__V1__ErrorCode expect = client_code(run->ns, run->o->expect);
-	const char *wanted = errcode_name(expect);
+	const char *wanted = errcode_name(run->o->expect);
 	char text[256] = "accepted";
 	bool ok = response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR;
 
 	if (ok) {
 		(void)sim_refusal(response, text, sizeof(text));
-		ok = response->error->code == expect;
+		ok = client_code(run->ns, response->error->code) == expect;
 	}
 	return sim_report_check(&run->report, ok, "refusal", "%s%s%s", text,
 		   ok ? "" : ", but expected is ", ok ? "" : wanted)

@@ -80,8 +80,13 @@ struct bi_request {
 enum bi_reading bi_read(const void *body, size_t len, struct bi_request *out,
     struct errctx *ec) JY_CHECK;
 
-/* How an error of the call is answered under a version; a static string. */
+/*
+ * How an error is answered; of_call: in answer to a message that was read as
+ * BI_CALL.  The name under a version is a static string.
+ */
 enum bi_result bi_result_of(Joinery__V1__ErrorCode code);
+enum bi_result bi_result_of_call(
+    const struct bi_request *q, Joinery__V1__ErrorCode code);
 const char *bi_result_name(enum bi_result result, enum bi_version version);
 
 /*

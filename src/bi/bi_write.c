@@ -319,11 +319,10 @@ belongs(const struct bi_request *q, const Joinery__V1__Response *r)
 	return false;
 }
 
-static enum bi_result
-result_of_error(const struct bi_request *q, const Joinery__V1__Error *e)
+enum bi_result
+bi_result_of_call(const struct bi_request *q, Joinery__V1__ErrorCode code)
 {
-	enum bi_result result =
-	    e->has_code ? bi_result_of(e->code) : BI_RESULT_OTHER;
+	enum bi_result result = bi_result_of(code);
 
 	if (result == BI_RESULT_DISALLOWED &&
 	    q->call.call_case == JOINERY__V1__REQUEST__CALL_HOME_NS) {
@@ -339,7 +338,9 @@ bi_write_answer(const struct bi_request *q,
 	struct answer a = { q, NULL, q->version, BI_RESULT_OTHER, request_id };
 
 	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
-		a.result = result_of_error(q, response->error);
+		if (response->error->has_code) {
+			a.result = bi_result_of_call(q, response->error->code);
+		}
 	} else if (belongs(q, response)) {
 		a.result = BI_RESULT_SUCCESS;
 		a.response = response;

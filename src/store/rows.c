@@ -221,7 +221,7 @@ static const struct field peer_fields_2[] = {
 static const struct field refusal_fields[] = {
 	UINT(struct refusal_row, time_ms, 8, UINT64_MAX),
 	UINT(struct refusal_row, wire_code, 2, UINT16_MAX),
-	UINT(struct refusal_row, dev_nonce, 2, UINT16_MAX),
+	UINT(struct refusal_row, counter, 2, UINT16_MAX),
 	TEXT(struct refusal_row, peer),
 	TEXT(struct refusal_row, reason),
 };

@@ -197,7 +197,7 @@ struct refusal_row {
 	struct device_id device;
 	uint64_t time_ms;
 	uint16_t wire_code; /* ErrorCode of the protocol */
-	uint16_t dev_nonce;
+	uint16_t counter;   /* DevNonce, or RJcount of a rejoin */
 	char peer[STORE_LABEL_MAX + 1];
 	char reason[STORE_REASON_MAX + 1];
 };

@@ -222,15 +222,15 @@ add_last_join(struct call *c, const struct device_id *id,
 		return JY_OK; /* it never joined */
 	}
 	last = convert_new(c->arena, &joinery__v1__last_join__descriptor);
-	last->has_time_ms = last->has_accepted = last->has_dev_nonce = 1;
+	last->has_time_ms = last->has_accepted = last->has_counter = 1;
 	last->accepted = accepted;
 	if (accepted) {
 		last->time_ms = m->sessions[0]->created_ms;
-		last->dev_nonce = m->sessions[0]->dev_nonce;
+		last->counter = m->sessions[0]->counter;
 		last->peer = m->sessions[0]->peer;
 	} else {
 		last->time_ms = row.time_ms;
-		last->dev_nonce = row.dev_nonce;
+		last->counter = row.counter;
 		last->peer = convert_to_text(c->arena, row.peer);
 		last->has_refused = 1;
 		last->refused = (Joinery__V1__ErrorCode)row.wire_code;

@@ -243,8 +243,8 @@ convert_to_session(struct arena *arena, const struct session_row *row)
 	m->opt_neg = row->opt_neg;
 	m->has_join_nonce = 1;
 	m->join_nonce = row->join_nonce;
-	m->has_dev_nonce = 1;
-	m->dev_nonce = row->counter;
+	m->has_counter = 1;
+	m->counter = row->counter;
 	m->has_net_id = 1;
 	m->net_id = row->net_id;
 	m->has_dev_addr = 1;

@@ -150,7 +150,7 @@ note_refusal(const struct work *w, const struct work_ctx *ctx)
 	row.device = w->join.device;
 	row.time_ms = ctx->env.sys->now_ms();
 	row.wire_code = (uint16_t)errcode_of(w->err);
-	row.dev_nonce = w->join.request.counter;
+	row.counter = w->join.request.counter;
 	memcpy(row.peer, w->asker.name, sizeof(row.peer));
 	(void)snprintf(row.reason, sizeof(row.reason), "%.*s", STORE_REASON_MAX,
 	    err_detail(&w->ec, w->err));

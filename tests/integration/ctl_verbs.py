@@ -175,6 +175,25 @@ class Verbs(scenario.Case):
         self.assertTrue(device.get()["last_join"]["accepted"])
         self.ctl(NONE, "session", "get", "00" * 16)
 
+    def test_rejoins(self):
+        """What began a session is called by its name."""
+        device = self.server.device("1.1.0")
+        with self.server.tls("ns") as ns:
+            device.join(ns, 258)
+            ns.call("rejoin", **device.members(
+                0, phy_payload=device.rejoin_phy(1, 17)))
+        words = ("session", "list", *device.words)
+        rejoin, join = self.ctl(DONE, *words)["sessions"]
+        self.assertEqual((rejoin["join_type"], rejoin["counter"]), (1, 17))
+        self.assertEqual((join["join_type"], join["counter"]), (255, 258))
+        head, first, second = self.table(*words).splitlines()
+        at = head.index("COUNTER")
+        self.assertNotIn("NONCE", head.replace("JOIN-NONCE", ""))
+        self.assertEqual(first[at:].split()[0], "17")
+        self.assertIn("rejoin 1", first)
+        self.assertEqual(second[at:].split()[0], "258")
+        self.assertEqual(device.get()["last_join"]["counter"], 17)
+
     def test_keys_and_files(self):
         set_key = ("device", "set", *EUIS, "--app-key")
         done = self.server.try_ctl(*set_key, KEY, "--json")
@@ -198,6 +217,8 @@ class Verbs(scenario.Case):
 
     def test_exit_status(self):
         self.ctl(USAGE, "no-such-verb")
+        self.assertIn("set, get, delete, list", self.ctl(
+            USAGE, "app")["error"]["message"])
         self.ctl(USAGE, "device", "get")
         self.ctl(USAGE, "device", "get", "--join-eui", "1", "--dev-eui", "2")
         self.ctl(USAGE, "kek", "generate", "x", "--bits", "100")

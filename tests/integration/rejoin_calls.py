@@ -165,7 +165,7 @@ class Rejoins(Calls):
                          [6, 5, 4, 3, 2, 1])
         self.assertEqual([s["join_type"] for s in sessions],
                          [0, 1, 2, 1, 0, 255])
-        self.assertEqual([s["dev_nonce"] for s in sessions],
+        self.assertEqual([s["counter"] for s in sessions],
                          [0, 0x0100, 0, 0x00ff, 0, 0x00ff])
         for answer in answers:
             self.assert_keys(device, answer)
@@ -197,7 +197,7 @@ class Rejoins(Calls):
                     self.assertIn(part, line)
                 last = device.get()["last_join"]
                 self.assertEqual((last["accepted"], last["refused"],
-                                  last["dev_nonce"]),
+                                  last["counter"]),
                                  (False, "RJ_COUNT_REPLAYED", count))
         self.assertEqual(device.nonces(), nonces)
         # A join: RJcount0 starts anew, RJcount1 never does.
@@ -352,8 +352,9 @@ class Rejoins(Calls):
         pids = [w.pid for w in self.server.status().workers]
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
-        status = until(self.server.ready, "new workers")
-        self.assertFalse(set(pids) & {w.pid for w in status.workers})
+        until(lambda: not set(pids) & {
+            w.pid for w in self.server.status().workers}, "the old are gone")
+        self.server.wait_ready()
         again()
         self.hang_up()
         self.server.stop()

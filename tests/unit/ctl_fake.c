@@ -53,11 +53,12 @@ fake_file(const char *name, const char *text, unsigned mode)
 	return path;
 }
 
-void
-fake_setup(void)
+int
+fake_setup(void **state)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 
+	(void)state;
 	(void)snprintf(directory, sizeof(directory), "/tmp/test_ctl.XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/sock", directory);
@@ -66,13 +67,15 @@ fake_setup(void)
 	assert_int_equal(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(listen(listener, 8), 0);
 	(void)setenv("JOINERY_SOCKET", sa.sun_path, 1);
+	return 0;
 }
 
-void
-fake_teardown(void)
+int
+fake_teardown(void **state)
 {
 	char command[128];
 
+	(void)state;
 	if (last != NULL) {
 		joinery__v1__request__free_unpacked(last, NULL);
 		last = NULL;
@@ -80,6 +83,16 @@ fake_teardown(void)
 	(void)close(listener);
 	(void)snprintf(command, sizeof(command), "rm -r '%s'", directory);
 	assert_int_equal(system(command), 0);
+	return 0;
+}
+
+int
+fake_nobody(const Joinery__V1__Request *q, Joinery__V1__Response *r)
+{
+	(void)q;
+	(void)r;
+	fail_msg("the server was asked");
+	return 0;
 }
 
 /* ---- the child ---- */

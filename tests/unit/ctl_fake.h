@@ -33,8 +33,12 @@ struct fake_run {
 	char err[16384];
 };
 
-void fake_setup(void);
-void fake_teardown(void);
+/* Of the group of tests, as cmocka wants them. */
+int fake_setup(void **state);
+int fake_teardown(void **state);
+
+/* Fails: it must not come to a question. */
+fake_answer fake_nobody;
 
 /* A path in the test's own directory, for files; a static buffer. */
 const char *fake_path(const char *name);

@@ -91,7 +91,7 @@ util_refusal(unsigned n, uint64_t time_ms)
 		.device = util_device_id(n),
 		.time_ms = time_ms,
 		.wire_code = 7,
-		.dev_nonce = 0x0100,
+		.counter = 0x0100,
 		.peer = "ns1",
 		.reason = "DevNonce 256 was used before (rule unique)",
 	};

@@ -51,37 +51,12 @@ answer_hang_up(const Joinery__V1__Request *q, Joinery__V1__Response *r)
 	return 0;
 }
 
-static int
-answer_nobody(const Joinery__V1__Request *q, Joinery__V1__Response *r)
-{
-	(void)q;
-	(void)r;
-	fail_msg("the server was asked");
-	return 0;
-}
-
 /* An Error about the connection, which has no id. */
 static int
 answer_error_without_id(const Joinery__V1__Request *q, Joinery__V1__Response *r)
 {
 	r->has_id = 0;
 	return answer_error(q, r);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	fake_setup();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_teardown();
-	return 0;
 }
 
 static const char *
@@ -101,7 +76,7 @@ static void
 assert_usage_errors(const struct usage_case *cases, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		fake_ctl(&run, answer_nobody, NULL, cases[i].arguments);
+		fake_ctl(&run, fake_nobody, NULL, cases[i].arguments);
 		if (run.status != 2 || strstr(run.err, cases[i].says) == NULL) {
 			fail_msg("%s: %d %s", cases[i].arguments, run.status,
 			    run.err);
@@ -117,7 +92,7 @@ test_usage_errors(void **state)
 		{ "", "no verb" },
 		{ "device lst", "did you mean \"device list\"" },
 		{ "stauts", "did you mean \"status\"" },
-		{ "peer", "unknown verb" },
+		{ "peer", "peer needs one of set, get" },
 		{ "help nonsense", "no help on" },
 		{ "ping --sokcet x", "did you mean --socket" },
 		{ "ping -x", "unknown option -x" },
@@ -144,7 +119,7 @@ test_usage_errors(void **state)
 		{ "peer set p --role ns --net-id 13",
 		    "--net-id is 6 hexadecimal digits" },
 		{ "peer set p --role ns --net-id 000013 --no-net-ids",
-		    "not both" },
+		    "exclude each other" },
 		{ "peer set p --cert-fingerprint 00:11",
 		    "--cert-fingerprint is 64" },
 		{ "peer set p --uid -1", "--uid is a number" },
@@ -186,7 +161,7 @@ test_usage_errors_of_backends(void **state)
 		{ "app set ''", "NAME has 1 to 64" },
 		{ "peer set p --ns-id 12", "--ns-id is 16 hexadecimal" },
 		{ "peer set p --ns-id 0000000000000001 --no-ns-ids",
-		    "not both" },
+		    "exclude each other" },
 		{ "peer set p --bearer-token "
 		  "0123456789012345678901234567890123456789",
 		    "--bearer-token takes no secret itself" },
@@ -221,16 +196,16 @@ static void
 test_help(void **state)
 {
 	(void)state;
-	fake_ctl(&run, answer_nobody, NULL, "help");
+	fake_ctl(&run, fake_nobody, NULL, "help");
 	assert_int_equal(run.status, 0);
 	assert_non_null(strstr(run.out, "kek import LABEL"));
-	fake_ctl(&run, answer_nobody, NULL, "device set --help");
+	fake_ctl(&run, fake_nobody, NULL, "device set --help");
 	assert_int_equal(run.status, 0);
 	assert_non_null(strstr(run.out, "usage: joineryctl device set"));
 	assert_null(strstr(run.out, "device get"));
-	fake_ctl(&run, answer_nobody, NULL, "help kek");
+	fake_ctl(&run, fake_nobody, NULL, "help kek");
 	assert_non_null(strstr(run.out, "kek generate LABEL --bits N"));
-	fake_ctl(&run, answer_nobody, NULL, "--version");
+	fake_ctl(&run, fake_nobody, NULL, "--version");
 	assert_ptr_equal(strstr(run.out, "joineryctl "), run.out);
 }
 
@@ -303,7 +278,7 @@ test_no_server(void **state)
 	json_t *j;
 
 	(void)state;
-	fake_ctl(&run, answer_nobody, NULL, "ping --json --socket %/nowhere");
+	fake_ctl(&run, fake_nobody, NULL, "ping --json --socket %/nowhere");
 	assert_int_equal(run.status, 3);
 	assert_non_null(strstr(run.err, "is joineryd running"));
 	j = fake_json(&run);
@@ -314,7 +289,7 @@ test_no_server(void **state)
 	fake_ctl(&run, answer_done, NULL, "ping");
 	assert_int_equal(run.status, 3);
 	assert_non_null(strstr(run.err, "not one to this question"));
-	fake_ctl(&run, answer_nobody, NULL,
+	fake_ctl(&run, fake_nobody, NULL,
 	    "ping --tcp localhost:1 --ca %/none --cert %/none --key %/none");
 	assert_int_equal(run.status, 5);
 	assert_non_null(strstr(run.err, "CA file"));
@@ -466,16 +441,16 @@ test_worker_verbs(void **state)
 {
 	(void)state;
 	(void)fake_file("worker", "#!/bin/sh\necho \"$*\"\nexit 65\n", 0700);
-	fake_ctl(&run, answer_nobody, NULL,
+	fake_ctl(&run, fake_nobody, NULL,
 	    "doctor --worker %/worker --config c.conf");
 	assert_int_equal(run.status, 65);
 	assert_string_equal(run.out, "doctor --config c.conf\n");
-	fake_ctl(&run, answer_nobody, NULL,
+	fake_ctl(&run, fake_nobody, NULL,
 	    "token init --create --so-pin-source s --config c.conf --json "
 	    "--worker %/worker");
 	assert_string_equal(run.out,
 	    "token-init --config c.conf --create --so-pin-source s --json\n");
-	fake_ctl(&run, answer_nobody, NULL, "doctor --worker %/none");
+	fake_ctl(&run, fake_nobody, NULL, "doctor --worker %/none");
 	assert_int_equal(run.status, 5);
 	assert_non_null(strstr(run.err, "JOINERY_WORKER"));
 }
@@ -495,5 +470,5 @@ main(void)
 		cmocka_unit_test(test_worker_verbs),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

@@ -22,22 +22,6 @@ static struct fake_run run;
 static uint8_t ns_id[8] = { 0, 0, 0, 0, 0, 0, 0, 0x2f };
 static uint8_t join_eui[8] = { 0x70, 0xb3, 0xd5, 0x7e, 0xd0, 0, 0, 9 };
 
-static int
-setup(void **state)
-{
-	(void)state;
-	fake_setup();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_teardown();
-	return 0;
-}
-
 /* ---- the server ---- */
 
 static bool has_default;
@@ -324,5 +308,5 @@ main(void)
 		cmocka_unit_test(test_session_types),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

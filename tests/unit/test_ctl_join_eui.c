@@ -22,22 +22,6 @@ static struct fake_run run;
 static const char *prefixes[8]; /* the server's, up to a NULL */
 
 static int
-setup(void **state)
-{
-	(void)state;
-	fake_setup();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_teardown();
-	return 0;
-}
-
-static int
 answer(const Joinery__V1__Request *q, Joinery__V1__Response *r)
 {
 	static uint8_t eui[] = { 0x70, 0xb3, 0xd5, 0x7e, 0xd0, 0, 0, 1 };
@@ -230,5 +214,5 @@ main(void)
 		cmocka_unit_test(test_zone_refused),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

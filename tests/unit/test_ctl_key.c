@@ -25,15 +25,6 @@
 
 static struct fake_run run;
 
-static int
-answer_nobody(const Joinery__V1__Request *q, Joinery__V1__Response *r)
-{
-	(void)q;
-	(void)r;
-	fail_msg("the server was asked");
-	return 0;
-}
-
 static EVP_PKEY *pair;
 static uint8_t *der;
 static size_t der_len;
@@ -81,7 +72,7 @@ setup(void **state)
 	int n;
 
 	(void)state;
-	fake_setup();
+	(void)fake_setup(state);
 	pair = EVP_RSA_gen(2048);
 	n = i2d_PUBKEY(pair, &der);
 	assert_true(n > 0);
@@ -105,7 +96,7 @@ teardown(void **state)
 	}
 	OPENSSL_free(der);
 	EVP_PKEY_free(pair);
-	fake_teardown();
+	(void)fake_teardown(state);
 	return 0;
 }
 
@@ -158,13 +149,13 @@ test_key_is_never_an_argument(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
-		fake_ctl(&run, answer_nobody, NULL, lines[i]);
+		fake_ctl(&run, fake_nobody, NULL, lines[i]);
 		assert_int_equal(run.status, 2);
 		assert_key_nowhere();
 	}
-	fake_ctl(&run, answer_nobody, NULL, lines[0]);
+	fake_ctl(&run, fake_nobody, NULL, lines[0]);
 	assert_non_null(strstr(run.err, "--nwk-key takes no key itself"));
-	fake_ctl(&run, answer_nobody, KEY,
+	fake_ctl(&run, fake_nobody, KEY,
 	    "device set " ID " --nwk-key - --app-key -");
 	assert_int_equal(run.status, 2);
 	assert_non_null(strstr(run.err, "only one key"));
@@ -228,18 +219,18 @@ test_key_files(void **state)
 	    "device set " ID " --app-key @%/open");
 	assert_int_equal(run.status, 0);
 	assert_non_null(strstr(run.err, "others may read this key (mode 644)"));
-	fake_ctl(&run, answer_nobody, NULL,
-	    "device set " ID " --app-key @%/missing");
+	fake_ctl(
+	    &run, fake_nobody, NULL, "device set " ID " --app-key @%/missing");
 	assert_int_equal(run.status, 5);
 	(void)fake_file("short", "c0ffee\n", 0600);
 	fake_ctl(
-	    &run, answer_nobody, NULL, "device set " ID " --app-key @%/short");
+	    &run, fake_nobody, NULL, "device set " ID " --app-key @%/short");
 	assert_int_equal(run.status, 5);
 	assert_key_nowhere();
 	/* Right for a KEK, too long for a device. */
 	(void)fake_file("long", KEY KEY, 0600);
 	fake_ctl(
-	    &run, answer_nobody, NULL, "device set " ID " --app-key @%/long");
+	    &run, fake_nobody, NULL, "device set " ID " --app-key @%/long");
 	assert_int_equal(run.status, 5);
 	assert_non_null(strstr(run.err, "16 octets"));
 	assert_key_nowhere();

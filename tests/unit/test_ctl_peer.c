@@ -29,35 +29,10 @@
 
 static struct fake_run run;
 
-static int
-setup(void **state)
-{
-	(void)state;
-	fake_setup();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_teardown();
-	return 0;
-}
-
 static char *
 text(const char *s)
 {
 	return (char *)(uintptr_t)s;
-}
-
-static int
-answer_nobody(const Joinery__V1__Request *q, Joinery__V1__Response *r)
-{
-	(void)q;
-	(void)r;
-	fail_msg("the server was asked");
-	return 0;
 }
 
 static int
@@ -201,7 +176,7 @@ test_bad_secrets(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		(void)snprintf(
 		    line, sizeof(line), "peer set p %s", cases[i].option);
-		fake_ctl(&run, answer_nobody, cases[i].input, line);
+		fake_ctl(&run, fake_nobody, cases[i].input, line);
 		if (run.status != 5 || strstr(run.err, cases[i].says) == NULL) {
 			fail_msg("%zu: %d %s", i, run.status, run.err);
 		}
@@ -452,8 +427,7 @@ test_peer_test_malformed(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		(void)snprintf(line, sizeof(line), "result                %s\n",
 		    cases[i].result);
-		fake_ctl(
-		    &run, answer_nobody, cases[i].message, "peer test ns1");
+		fake_ctl(&run, fake_nobody, cases[i].message, "peer test ns1");
 		if (run.status != 1 || strstr(run.out, line) == NULL ||
 		    strstr(run.out, cases[i].says) == NULL ||
 		    strstr(run.out, "\nreason  ") == NULL) {
@@ -461,14 +435,19 @@ test_peer_test_malformed(void **state)
 			    "%zu: %d %s%s", i, run.status, run.out, run.err);
 		}
 	}
-	fake_ctl(&run, answer_nobody,
+	fake_ctl(&run, fake_nobody,
 	    HEAD("1.0", "ErrorNotif") ",\"Result\":{\"ResultCode\":\"Other\"}}",
 	    "peer test ns1");
 	assert_int_equal(run.status, 1);
 	assert_non_null(strstr(run.err, "a notification"));
 	assert_null(strstr(run.out, "\nresult "));
-	fake_ctl(
-	    &run, answer_nobody, NULL, "peer test ns1 --message %/nothing");
+	fake_ctl(&run, fake_nobody, HEAD("2.0", "JoinReq") JOIN_BODY,
+	    "peer test ns1");
+	assert_null(strstr(run.out, "protocol-version"));
+	fake_ctl(&run, fake_nobody, "[]", "peer test ns1");
+	assert_non_null(strstr(run.out, "http-status           400\n"));
+	assert_null(strstr(run.out, "protocol-version"));
+	fake_ctl(&run, fake_nobody, NULL, "peer test ns1 --message %/nothing");
 	assert_int_equal(run.status, 5);
 }
 
@@ -479,9 +458,12 @@ test_peer_test_too_long(void **state)
 
 	(void)state;
 	memset(message, ' ', sizeof(message) - 1);
-	fake_ctl(&run, answer_nobody, message, "peer test ns1");
+	fake_ctl(&run, fake_nobody, message, "peer test ns1");
 	assert_int_equal(run.status, 1);
 	assert_non_null(strstr(run.out, "more than 32768 octets"));
+	assert_non_null(strstr(run.out, "http-status           413\n"));
+	assert_null(strstr(run.out, "\nresult "));
+	assert_null(strstr(run.out, "protocol-version"));
 }
 
 static void
@@ -509,5 +491,5 @@ main(void)
 		cmocka_unit_test(test_peer_test_unknown_peer),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

@@ -21,22 +21,6 @@
 static struct fake_run run;
 static int signal_number;
 
-static int
-setup(void **state)
-{
-	(void)state;
-	fake_setup();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	fake_teardown();
-	return 0;
-}
-
 static char *
 text(const char *s)
 {
@@ -193,7 +177,8 @@ test_lines_until_signal(void **state)
 		assert_string_equal(run.out,
 		    "2023-11-14 22:13:20.123Z  join  done  peer ns1"
 		    "  net-id 000013  dev-nonce 17  join-nonce 5"
-		    "  session 0190abcd  request r-9"
+		    "  session 0190abcdff0000000000000000000000"
+		    "  request r-9"
 		    "  2.034 ms: access 12 us, mic 13 us\n"
 		    "2023-11-14 22:13:20.123Z  rejoin 1"
 		    "  RJ_COUNT_REPLAYED (RJcount1 3 is not above 3)"
@@ -298,5 +283,5 @@ main(void)
 		cmocka_unit_test(test_refused),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_setup, fake_teardown);
 }

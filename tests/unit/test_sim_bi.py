@@ -524,7 +524,15 @@ class Refusals(BiTest):
                 self.bi_join(FAILED, "--dev-nonce", "7", "--expect",
                              "MIC_FAILED", conn=conn)
                 self.bi_join(REFUSED, "--dev-nonce", "7", conn=conn)
-                self.bi_join(OK, "--dev-nonce", "8", "--then-rejoin", "0",
+                # No DevNonce is in the way of a rejoin.
+                self.bi_join(OK, "--dev-nonce", "8", "--then-rejoin", "1",
+                             conn=conn)
+                out = self.bi_join(REFUSED, "--dev-nonce", "9",
+                                   "--then-rejoin", "1", conn=conn)
+                self.assertIn("refused: answer: RJ_COUNT_REPLAYED: ", out)
+                self.bi_join(OK, "--dev-nonce", "10", "--then-rejoin", "1",
+                             "--expect", "RJ_COUNT_REPLAYED", conn=conn)
+                self.bi_join(OK, "--dev-nonce", "11", "--then-rejoin", "0",
                              "--flip-mic", "--expect", "MIC_FAILED",
                              conn=conn)
 
