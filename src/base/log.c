@@ -98,14 +98,29 @@ rate_allows(struct log_bucket *b, long now_s, unsigned *dropped)
 	return false;
 }
 
-/* Append text to line[*len], control characters as \xNN. */
+/*
+ * Append text to line[*len]; what is neither printable ASCII nor may be UTF-8
+ * as \xNN, and so the control characters of both.
+ */
 static void
 append_escaped(char *line, size_t cap, size_t *len, const char *text)
 {
+	unsigned tail = 0; /* octets that the character still needs */
+
 	for (; *text != '\0' && *len + 5 < cap; text++) {
 		unsigned char c = (unsigned char)*text;
+		bool plain = c >= 0x20 && c < 0x7f;
 
-		if (c >= 0x20 && c != 0x7f) {
+		if (tail > 0 && (c & 0xc0) == 0x80) {
+			plain = true;
+			tail--;
+		} else if (c >= 0xc3 && c <= 0xf4) { /* c2 leads to controls */
+			plain = true;
+			tail = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+		} else {
+			tail = 0;
+		}
+		if (plain) {
 			line[(*len)++] = (char)c;
 		} else {
 			*len += (size_t)snprintf(line + *len, 5, "\\x%02x", c);

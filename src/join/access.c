@@ -230,6 +230,12 @@ access_sender(
 	return JY_OK;
 }
 
+static bool
+is_home(const struct activation *a, uint32_t net_id)
+{
+	return has_net_id(a->net_ids, a->net_id_count, net_id);
+}
+
 /* A text that is not set. */
 static void
 inherit_text(char *mine, const char *theirs, size_t size)
@@ -239,19 +245,45 @@ inherit_text(char *mine, const char *theirs, size_t size)
 	}
 }
 
-void
-access_inherit(struct activation *device, const struct activation *app)
+/* Whether the device's networks are the application's, or some of them. */
+static bool
+net_ids_within(const struct activation *device, const struct activation *app)
+{
+	for (size_t i = 0; i < device->net_id_count; i++) {
+		if (!is_home(app, device->net_ids[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What goes to Network Servers: an NSID is one of a network's. */
+static void
+inherit_network(struct activation *device, const struct activation *app)
 {
 	if (device->net_id_count == 0) {
 		device->net_id_count = app->net_id_count;
 		memcpy(device->net_ids, app->net_ids, sizeof(app->net_ids));
+	} else if (!net_ids_within(device, app)) {
+		return;
 	}
-	inherit_text(device->as_id, app->as_id, sizeof(app->as_id));
-	inherit_text(device->ns_kek, app->ns_kek, sizeof(app->ns_kek));
-	inherit_text(device->as_kek, app->as_kek, sizeof(app->as_kek));
 	if (!device->has_ns_id) {
 		device->has_ns_id = app->has_ns_id;
 		device->ns_id = app->ns_id;
+	}
+	if (device->has_ns_id == app->has_ns_id &&
+	    eui64_eq(&device->ns_id, &app->ns_id)) {
+		inherit_text(device->ns_kek, app->ns_kek, sizeof(app->ns_kek));
+	}
+}
+
+void
+access_inherit(struct activation *device, const struct activation *app)
+{
+	inherit_network(device, app);
+	inherit_text(device->as_id, app->as_id, sizeof(app->as_id));
+	if (strcmp(device->as_id, app->as_id) == 0) {
+		inherit_text(device->as_kek, app->as_kek, sizeof(app->as_kek));
 	}
 	/* The list is part of the mode that reads it. */
 	if (device->roaming == ROAMING_DEFAULT) {
@@ -279,17 +311,34 @@ check_network_server(const struct peer_row *peer, uint32_t net_id,
 	return JY_OK;
 }
 
-static bool
-is_home(const struct activation *a, uint32_t net_id)
+/*
+ * The home Network Server among those of a NetID.  Not all can say their NSID
+ * (Backend Interfaces 1.0), but who has some and not that one is another.
+ */
+static enum jy_err
+check_home_ns(const struct peer_row *peer, const struct eui64 *home,
+    const struct sender *sender, struct errctx *ec)
 {
-	return has_net_id(a->net_ids, a->net_id_count, net_id);
+	char a[EUI64_STR_LEN], b[EUI64_STR_LEN];
+
+	if (sender->has_ns_id && !eui64_eq(&sender->ns_id, home)) {
+		return err_set(ec, JY_EACCESS,
+		    "NSID %s is not the device's home NSID, %s",
+		    eui64_str(&sender->ns_id, a), eui64_str(home, b));
+	}
+	if (!sender->has_ns_id && peer->ns_id_count > 0 &&
+	    !has_ns_id(peer, home)) {
+		return err_set(ec, JY_EACCESS,
+		    "peer %s does not speak for the device's home NSID, %s",
+		    peer->name, eui64_str(home, b));
+	}
+	return JY_OK;
 }
 
 enum jy_err
 access_network(const struct peer_row *peer, const struct activation *a,
     uint32_t net_id, const struct sender *sender, struct errctx *ec)
 {
-	char said[EUI64_STR_LEN], home[EUI64_STR_LEN];
 	enum jy_err err;
 
 	err = check_network_server(peer, net_id, "network session keys", ec);
@@ -300,14 +349,8 @@ access_network(const struct peer_row *peer, const struct activation *a,
 		return err_set(ec, JY_EACCESS,
 		    "NetID %06x is no home NetID of the device", net_id);
 	}
-	if (a->has_ns_id && sender->has_ns_id &&
-	    !eui64_eq(&a->ns_id, &sender->ns_id)) {
-		return err_set(ec, JY_EACCESS,
-		    "NSID %s is not the device's home NSID, %s",
-		    eui64_str(&sender->ns_id, said),
-		    eui64_str(&a->ns_id, home));
-	}
-	return JY_OK;
+	return a->has_ns_id ? check_home_ns(peer, &a->ns_id, sender, ec)
+			    : JY_OK;
 }
 
 enum jy_err

@@ -57,12 +57,19 @@ enum jy_err access_admin(const struct asker *a, struct errctx *ec) JY_CHECK;
 enum jy_err access_sender(const struct peer_row *peer,
     const struct sender *sender, struct errctx *ec) JY_CHECK;
 
-/* What a device does not say itself, it takes from its application. */
+/*
+ * What a device does not say itself, it takes from its application.  But a KEK
+ * is of those beside whom it stands, and so is an NSID: a device with another
+ * AS-ID takes no as_kek, one with a NetID that is not its application's
+ * neither NSID nor ns_kek, one with another NSID no ns_kek.
+ */
 void access_inherit(struct activation *device, const struct activation *app);
 
 /*
  * May the peer have network session keys of this device, under net_id?  a is
- * the device's activation after access_inherit, here and below.
+ * the device's activation after access_inherit, here and below.  If it names
+ * an NSID, the sender has to be that one; a sender that says none, one of whose
+ * NSIDs it is, or one that has no NSID at all.
  */
 enum jy_err access_network(const struct peer_row *peer,
     const struct activation *a, uint32_t net_id, const struct sender *sender,

@@ -154,7 +154,7 @@ step_accept(struct join *j, struct errctx *ec)
 	return err;
 }
 
-/* Seconds that the session still lasts; 0: without end. */
+/* Seconds that the session still lasts, at least 1; 0: without end. */
 static uint32_t
 lifetime_left(const struct join *j)
 {
@@ -162,8 +162,12 @@ lifetime_left(const struct join *j)
 	uint64_t now =
 	    j->repeated ? j->env->sys->now_ms() : session->created_ms;
 
-	return session->expires_ms == 0
-	    ? 0
+	if (session->expires_ms == 0) {
+		return 0;
+	}
+	/* The token may have taken its time since is_repetition. */
+	return session->expires_ms < now + 2000
+	    ? 1
 	    : (uint32_t)((session->expires_ms - now) / 1000U);
 }
 

@@ -58,8 +58,8 @@ enum roaming_mode {
 };
 
 /*
- * What a device says itself or leaves to its application: each part that is
- * not set is the application's.
+ * What a device says itself or leaves to its application: a part that is not
+ * set is the application's, within the limits of access_inherit.
  */
 struct activation {
 	uint8_t net_id_count; /* home NetIDs; 0: not set */

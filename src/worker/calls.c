@@ -113,23 +113,36 @@ object_session(const ProtobufCBinaryData *id, char out[CALL_OBJECT_MAX])
 	}
 }
 
+/* As said beside a PHYPayload or alone; those not said are "-". */
 static void
-object_dev_eui(const ProtobufCBinaryData *eui, char out[CALL_OBJECT_MAX])
+object_euis(const ProtobufCBinaryData *dev_eui,
+    const ProtobufCBinaryData *join_eui, char out[CALL_OBJECT_MAX])
 {
-	char hex[HEX_STR_LEN(8)];
+	char dev[HEX_STR_LEN(8)] = "-", join[HEX_STR_LEN(8)] = "-";
 
-	if (eui->len == 8) {
-		hex_format(eui->data, eui->len, hex);
-		(void)snprintf(out, CALL_OBJECT_MAX, "dev_eui=%s", hex);
+	if (dev_eui->len == 8) {
+		hex_format(dev_eui->data, dev_eui->len, dev);
 	}
+	if (join_eui->len == 8) {
+		hex_format(join_eui->data, join_eui->len, join);
+	}
+	(void)snprintf(
+	    out, CALL_OBJECT_MAX, "dev_eui=%s join_eui=%s", dev, join);
 }
 
 static void
 object_name(const char *name, char out[CALL_OBJECT_MAX])
 {
-	if (name != NULL) {
-		(void)snprintf(out, CALL_OBJECT_MAX, "name=\"%.64s\"", name);
+	char quoted[STORE_LABEL_MAX + 1];
+
+	if (name == NULL) {
+		return;
 	}
+	(void)snprintf(quoted, sizeof(quoted), "%s", name);
+	for (char *c = quoted; *c != '\0'; c++) {
+		*c = *c == '"' ? '\'' : *c;
+	}
+	(void)snprintf(out, CALL_OBJECT_MAX, "name=\"%s\"", quoted);
 }
 
 void
@@ -137,6 +150,12 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 {
 	(void)snprintf(out, CALL_OBJECT_MAX, "-");
 	switch ((int)q->call_case) {
+	case CALL(JOIN):
+		object_euis(&q->join->dev_eui, &q->join->join_eui, out);
+		break;
+	case CALL(REJOIN):
+		object_euis(&q->rejoin->dev_eui, &q->rejoin->join_eui, out);
+		break;
 	case CALL(NETWORK_KEYS):
 		object_session(&q->network_keys->session_key_id, out);
 		break;
@@ -144,7 +163,7 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 		object_session(&q->app_s_key->session_key_id, out);
 		break;
 	case CALL(HOME_NS):
-		object_dev_eui(&q->home_ns->dev_eui, out);
+		object_euis(&q->home_ns->dev_eui, &q->home_ns->join_eui, out);
 		break;
 	case CALL(SESSION_GET):
 		object_session(&q->session_get->session_key_id, out);

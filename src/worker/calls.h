@@ -48,7 +48,7 @@ enum jy_err call_allowed(const struct call_def *def, const struct asker *asker,
 #define CALL_OBJECT_MAX 96
 
 /*
- * What a request is about, for the log: "dev_eui=... join_eui=...",
+ * What a request says it is about, for the log: "dev_eui=... join_eui=...",
  * "session=..." or "name=...", "-" when it names nothing.
  */
 void call_object(

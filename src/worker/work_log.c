@@ -25,7 +25,8 @@ count_join(const struct work *w, struct counters *n)
 
 	counters_add(n->joins_rerun, w->join.reran);
 	counters_add(n->joins_nonce_any,
-	    w->join.err == JY_OK && w->join.view.device.resets_join_nonces);
+	    w->join.err == JY_OK && !w->join.in.rejoin &&
+		w->join.view.device.resets_join_nonces);
 	counters_add(
 	    n->joins_repeated, w->join.err == JY_OK && w->join.repeated);
 #define X(name, meaning) \
@@ -258,11 +259,15 @@ trace_call(const Joinery__V1__Request *q, struct arena *arena,
 		m->net_id = q->home_ns->net_id;
 		break;
 	case JOINERY__V1__REQUEST__CALL_JOIN:
+		dev_eui = &q->join->dev_eui;
+		break;
 	case JOINERY__V1__REQUEST__CALL_REJOIN:
+		dev_eui = &q->rejoin->dev_eui;
+		break;
 	default:
 		break;
 	}
-	if (dev_eui != NULL && dev_eui->len > 0) {
+	if (dev_eui != NULL && dev_eui->len == 8) {
 		m->device =
 		    convert_new(arena, &joinery__v1__device_id__descriptor);
 		convert_binary(arena, dev_eui->data, dev_eui->len,

@@ -3,13 +3,11 @@
 """The calls of admins, over the framed protocol: applications, peers of every
 kind, JoinEUIs, trials of what a peer would get, traces; and what rejoins are
 left to the Network Server."""
-import os
 import secrets
-import signal
 
 import scenario
 from proto_client import Refused, pb
-from scenario import JOIN_EUI, NET_ID, mac_version, oracle, until
+from scenario import JOIN_EUI, NET_ID, mac_version, oracle
 
 ROAMER = 0x600013
 MAC_1_1 = mac_version("1.1.0")

@@ -151,7 +151,17 @@ class Joins(scenario.Case):
                                    SenderNSID="70b3d57ed0000099"))
         self.assertEqual(answer["Result"]["ResultCode"],
                          "ActivationDisallowed")
-        self.join(device, 3, "1.1")  # says none: any of the NetID
+        # Saying none is no way around it.
+        for version in "1.0", "1.1":
+            answer = self.ask(join_req(device, device.phy(2), version))
+            self.assertEqual(answer["Result"]["ResultCode"],
+                             "ActivationDisallowed")
+        self.server.ctl("device", "set", *device.words, "--ns-id",
+                        "70b3d57ed0000099")
+        self.join(device, 3, "1.0")
+        self.join(device, 4, "1.1")
+        self.server.ctl("peer", "set", "ns", "--no-ns-ids")
+        self.join(device, 5, "1.1")  # one that has none may be it
 
     # ---- rejoins ----
 

@@ -55,10 +55,13 @@ class Client:
     def send_frame(self, message):
         self.send_octets(struct.pack(">I", len(message)) + message)
 
-    def send(self, call, **members):
-        """Send a request and do not wait; the answer will have this id."""
+    def send(self, call, sender=None, **members):
+        """Send a request and do not wait; the answer will have this id.
+        sender: the members of a Sender."""
         self.next_id += 1
         request = pb.Request(id=self.next_id)
+        if sender is not None:
+            request.sender.CopyFrom(pb.Sender(**sender))
         message = getattr(request, call)
         message.SetInParent()
         message.MergeFrom(type(message)(**members))

@@ -121,6 +121,11 @@ class RefusedJoins(scenario.Case):
                                  id=device.id)
                 self.refused("NOT_ALLOWED", client.call, "kek_list")
                 self.refused("NOT_ALLOWED", client.call, "status")
+                error = self.refused("NOT_ALLOWED", client.call, "kek_delete",
+                                     label='a" code=OK peer="b')
+                line = self.server.lines(error.request_id)[0]
+                self.assertIn('name="a\' code=OK peer=\'b" code=NOT_ALLOWED',
+                              line)
         with self.server.tls("admin") as client:
             client.call("device_get", id=device.id)
 

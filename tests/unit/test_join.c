@@ -545,6 +545,45 @@ test_repetition(void **state)
 	t.env.repeat_window_ms = 0;
 }
 
+static void
+three_seconds_pass(void)
+{
+	now_ms += 3000;
+}
+
+/* Behind the look at the session, the time is asked for its lifetime. */
+static void
+after_the_look(void)
+{
+	meanwhile = three_seconds_pass;
+}
+
+/* A session that ends while it is repeated does not last without end. */
+static void
+test_repetition_at_the_end(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &as);
+	struct sim_join sim = make_sim_join(&d, 3, false);
+	struct join j;
+
+	(void)state;
+	t.env.repeat_window_ms = 10000;
+	t.env.session_lifetime_s = 10;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	assert_int_equal(j.out.lifetime_s, 10);
+	now_ms += 8500;
+	meanwhile = after_the_look;
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	assert_int_equal(j.err, JY_OK);
+	assert_true(j.repeated);
+	assert_null(meanwhile);
+	assert_int_equal(j.out.lifetime_s, 1);
+	t.env.repeat_window_ms = 0;
+	t.env.session_lifetime_s = 0;
+}
+
 /* ---- tests: what the AppSKey setting does ---- */
 
 static void
@@ -948,6 +987,7 @@ main(void)
 		cmocka_unit_test(test_batch_rounds),
 		cmocka_unit_test(test_lost_race),
 		cmocka_unit_test(test_repetition),
+		cmocka_unit_test(test_repetition_at_the_end),
 		cmocka_unit_test(test_app_s_key_modes),
 		cmocka_unit_test(test_clear_keys),
 		cmocka_unit_test(test_retrieve),

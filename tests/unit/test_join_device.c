@@ -256,6 +256,98 @@ test_inherit(void **state)
 	assert_int_equal(own.roaming_net_id_count, 0);
 }
 
+/* A KEK or NSID of the application's is not for those the device names. */
+static void
+test_inherit_for_others(void **state)
+{
+	const struct activation app = {
+		.net_id_count = 2,
+		.net_ids = { NET_ID, OTHER_NET_ID },
+		.as_id = "as.app",
+		.ns_kek = "ns",
+		.as_kek = "as",
+		.has_ns_id = true,
+		.ns_id = ns_id_up,
+	};
+	const struct activation keks = { .ns_kek = "ns", .as_kek = "as" };
+	struct activation elsewhere = {
+		.net_id_count = 2,
+		.net_ids = { NET_ID, ROAMING_NET_ID },
+		.as_id = "as.own",
+	};
+	struct activation within = {
+		.net_id_count = 1,
+		.net_ids = { OTHER_NET_ID },
+		.as_id = "as.app",
+	};
+	struct activation other_ns = { .has_ns_id = true, .ns_id = ns_id_down };
+	struct activation named = within;
+	struct activation silent = { 0 };
+
+	(void)state;
+	access_inherit(&elsewhere, &app);
+	assert_int_equal(elsewhere.net_id_count, 2);
+	assert_string_equal(elsewhere.ns_kek, "");
+	assert_string_equal(elsewhere.as_kek, "");
+	assert_false(elsewhere.has_ns_id);
+
+	access_inherit(&within, &app);
+	assert_int_equal(within.net_id_count, 1);
+	assert_string_equal(within.ns_kek, "ns");
+	assert_string_equal(within.as_kek, "as");
+	assert_true(eui64_eq(&within.ns_id, &ns_id_up));
+
+	access_inherit(&other_ns, &app);
+	assert_int_equal(other_ns.net_id_count, 2);
+	assert_true(eui64_eq(&other_ns.ns_id, &ns_id_down));
+	assert_string_equal(other_ns.ns_kek, "");
+	assert_string_equal(other_ns.as_kek, "as");
+
+	/* One that names nobody goes with devices that name nobody. */
+	access_inherit(&named, &keks);
+	assert_string_equal(named.ns_kek, "");
+	assert_string_equal(named.as_kek, "");
+	access_inherit(&silent, &keks);
+	assert_string_equal(silent.ns_kek, "ns");
+	assert_string_equal(silent.as_kek, "as");
+}
+
+/*
+ * The application names an AS with a KEK, the device another AS: that one gets
+ * the AppSKey under its own KEK.
+ */
+static void
+test_application_of_another_as(void **state)
+{
+	struct activation a = {
+		.net_id_count = 1,
+		.net_ids = { NET_ID },
+		.as_id = "as.another",
+		.as_kek = "ns-kek",
+	};
+	struct sim_roots roots = { .has_app = true };
+	struct device_row row = of_app("gauges", LW_VERSION_1_0_4);
+	struct session_keys keys;
+	struct device_row d;
+	struct sim_join sim;
+	struct join j;
+
+	(void)state;
+	put_app("gauges", &a);
+	(void)snprintf(
+	    row.activation.as_id, sizeof(row.activation.as_id), "as.as");
+	d = add_device(&roots, &row);
+	sim = make_sim_join(&d, 1, false);
+	(void)join_once(&j, &roots, &sim, LW_VERSION_1_0_4);
+	check_accepted(&j, &roots, &sim, 1);
+	check_envelope(&j.out.keys.app_s_key, t.as_kek, "as-kek", &roots, &sim,
+	    SIM_APP_S_KEY);
+	assert_int_equal(
+	    retrieve(&t.as, PEER_AS, j.out.session_id, NULL, &keys), JY_OK);
+	check_envelope(
+	    &keys.app_s_key, t.as_kek, "as-kek", &roots, &sim, SIM_APP_S_KEY);
+}
+
 /* A device that says nothing: home, AS and KEK are the application's. */
 static void
 test_application(void **state)
@@ -427,6 +519,40 @@ test_ns_id(void **state)
 	j.in.sender = (struct sender){ .has_ns_id = true, .ns_id = ns_id_down };
 	run(&j);
 	check_accepted(&j, &roots, &sim, 3);
+}
+
+/* Who has NSIDs and not the device's does not get by with saying none. */
+static void
+test_ns_id_not_said(void **state)
+{
+	const struct activation a = {
+		.net_id_count = 1,
+		.net_ids = { NET_ID },
+		.has_ns_id = true,
+		.ns_id = ns_id_up,
+	};
+	const struct sender silent = { .has_net_id = true, .net_id = NET_ID };
+	struct peer_row peer = {
+		.name = "ns1",
+		.role = PEER_NS,
+		.net_id_count = 1,
+		.net_ids = { NET_ID },
+		.ns_id_count = 1,
+		.ns_ids = { ns_id_down, ns_id_up },
+	};
+	struct errctx ec = ERRCTX_INIT;
+
+	(void)state;
+	assert_int_equal(
+	    access_network(&peer, &a, NET_ID, &silent, &ec), JY_EACCESS);
+	assert_non_null(strstr(ec.text, "ns1"));
+	assert_non_null(strstr(ec.text, "0102030405060708"));
+	peer.ns_id_count = 2;
+	assert_int_equal(
+	    access_network(&peer, &a, NET_ID, &silent, NULL), JY_OK);
+	peer.ns_id_count = 0;
+	assert_int_equal(
+	    access_network(&peer, &a, NET_ID, &silent, NULL), JY_OK);
 }
 
 /* ---- session keys again ---- */
@@ -714,10 +840,13 @@ main(void)
 		SERVED_TEST(test_default_join_eui),
 		SERVED_TEST(test_device_of_rejoin),
 		SERVED_TEST(test_inherit),
+		SERVED_TEST(test_inherit_for_others),
+		SERVED_TEST(test_application_of_another_as),
 		SERVED_TEST(test_application),
 		SERVED_TEST(test_ns_as_peer),
 		SERVED_TEST(test_sender),
 		SERVED_TEST(test_ns_id),
+		SERVED_TEST(test_ns_id_not_said),
 		SERVED_TEST(test_query),
 		SERVED_TEST(test_query_default_join_eui),
 		SERVED_TEST(test_home_agreements),

@@ -60,6 +60,15 @@ log_forged(void)
 	log_warn("area", "peer", "name=%s", "x\nforged line\x1b[0m\x7f");
 }
 
+/* The controls of C1 as one octet and as UTF-8; names may be UTF-8. */
+static void
+log_coloured(void)
+{
+	log_warn("area", "peer", "name=%s",
+	    "M\xc3\xbcller \xe2\x82\xac \x9b"
+	    "31m\xc2\x9b[31m \xff\xc3");
+}
+
 static void
 log_too_long(void)
 {
@@ -107,6 +116,10 @@ log_cannot_be_forged(void **state)
 	capture(log_forged, text, sizeof(text));
 	assert_int_equal(count_lines(text), 1);
 	assert_non_null(strstr(text, "name=x\\x0aforged line\\x1b[0m\\x7f\n"));
+	capture(log_coloured, text, sizeof(text));
+	assert_non_null(strstr(text,
+	    "name=M\xc3\xbcller \xe2\x82\xac \\x9b31m\\xc2\\x9b[31m "
+	    "\\xff\xc3\n"));
 	capture(log_too_long, text, sizeof(text));
 	assert_int_equal(count_lines(text), 1);
 	assert_int_equal(text[strlen(text) - 1], '\n');
