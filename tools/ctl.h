@@ -278,6 +278,11 @@ enum ctl_exit ctl_keys_seal(
     struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
 void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
+/* ---- ctl_batch.c ---- */
+
+/* "device delete --file". */
+enum ctl_exit batch_delete(struct ctl *ctl) JY_CHECK;
+
 /*
  * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_export.c
  * ctl_join_eui.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c
