@@ -186,6 +186,33 @@ enum ctl_exit ctl_receive(struct ctl *ctl,
     Joinery__V1__Response__ResultCase expected,
     Joinery__V1__Response **out) JY_CHECK;
 
+/*
+ * For many requests: send one, connecting first if need be.  The caller
+ * chooses request->id, and bounds how many are under way.
+ */
+enum ctl_exit ctl_send(
+    struct ctl *ctl, const Joinery__V1__Request *request) JY_CHECK;
+
+/* Put what ctl_send gathered on its way, before something else is done. */
+enum ctl_exit ctl_flush(struct ctl *ctl) JY_CHECK;
+
+/* The next answer, an Error too; free it with client_free. */
+enum ctl_exit ctl_receive_any(
+    struct ctl *ctl, Joinery__V1__Response **out) JY_CHECK;
+
+/* Fail as ctl_call does for an Error answer, or for one nobody asked for. */
+enum ctl_exit ctl_answer_unwanted(
+    struct ctl *ctl, const Joinery__V1__Response *response) JY_CHECK;
+
+/*
+ * After a failure: true if it may be over soon (no connection, BUSY, TIMEOUT)
+ * and *tries, which starts at 0, is not at its end.  The connection, and what
+ * was under way on it, are gone then, and a while has passed, longer each
+ * time; the next call connects anew.  People are told.
+ */
+bool ctl_wait_out(
+    struct ctl *ctl, enum ctl_exit exit, unsigned *tries) JY_CHECK;
+
 /* From here on wait for answers as long as it takes. */
 void ctl_wait_forever(struct ctl *ctl);
 
@@ -268,9 +295,15 @@ enum ctl_exit ctl_keys_seal(
     struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
 void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
+/* ---- ctl_batch.c ---- */
+
+/* "device delete --file". */
+enum ctl_exit batch_delete(struct ctl *ctl) JY_CHECK;
+
 /*
- * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_join_eui.c ctl_key.c
- * ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c ctl_trace.c ----
+ * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_export.c
+ * ctl_join_eui.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c
+ * ctl_trace.c ----
  */
 
 #define VERB(words, operand, required, optional, function, help) \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Asking the server, and what to do when it says no or nothing. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,7 +187,51 @@ error_answered(struct ctl *ctl, const Joinery__V1__Error *error)
 	return exit;
 }
 
+/* ---- failures that pass ---- */
+
+/* How long to wait before each try: a server restarts within seconds. */
+static const unsigned wait_ms[] = { 100, 300, 1000, 3000, 5000 };
+
+static bool
+may_pass(const struct ctl *ctl, enum ctl_exit exit)
+{
+	return exit == CTL_CONNECT ||
+	    (exit == CTL_REFUSED &&
+		(strcmp(ctl->error.code, "BUSY") == 0 ||
+		    strcmp(ctl->error.code, "TIMEOUT") == 0));
+}
+
+bool
+ctl_wait_out(struct ctl *ctl, enum ctl_exit exit, unsigned *tries)
+{
+	unsigned ms;
+
+	if (!may_pass(ctl, exit) || *tries == ARRAY_LEN(wait_ms)) {
+		return false;
+	}
+	ms = wait_ms[(*tries)++];
+	client_close(ctl->client);
+	ctl->client = NULL;
+	(void)fputs("joineryctl: ", stderr);
+	show_text(stderr, ctl->error.text);
+	(void)fprintf(
+	    stderr, "; trying again in %u.%u s\n", ms / 1000, ms % 1000 / 100);
+	(void)poll(NULL, 0, (int)ms);
+	return true;
+}
+
 /* ---- asking ---- */
+
+enum ctl_exit
+ctl_answer_unwanted(struct ctl *ctl, const Joinery__V1__Response *response)
+{
+	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
+		return error_answered(ctl, response->error);
+	}
+	return ctl_fail(ctl, CTL_CONNECT,
+	    "are the server and this program of the same version?",
+	    "the answer is not one to this question");
+}
 
 /* Hand out the answer that was expected; end at any other. */
 static enum ctl_exit
@@ -199,13 +244,7 @@ answer_check(struct ctl *ctl, Joinery__V1__Response *response,
 		*out = response;
 		return CTL_OK;
 	}
-	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
-		exit = error_answered(ctl, response->error);
-	} else {
-		exit = ctl_fail(ctl, CTL_CONNECT,
-		    "are the server and this program of the same version?",
-		    "the answer is not one to this question");
-	}
+	exit = ctl_answer_unwanted(ctl, response);
 	client_free(response);
 	jy_assert(exit != CTL_OK);
 	return exit;
@@ -233,17 +272,46 @@ ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
 }
 
 enum ctl_exit
+ctl_send(struct ctl *ctl, const Joinery__V1__Request *request)
+{
+	enum ctl_exit exit = ctl->client != NULL ? CTL_OK : ctl_connect(ctl);
+	struct errctx ec = ERRCTX_INIT;
+	enum jy_err err;
+
+	if (exit != CTL_OK) {
+		return exit;
+	}
+	err = client_send(ctl->client, request, &ec);
+	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+}
+
+enum ctl_exit
+ctl_flush(struct ctl *ctl)
+{
+	struct errctx ec = ERRCTX_INIT;
+	enum jy_err err = client_flush(ctl->client, &ec);
+
+	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+}
+
+enum ctl_exit
+ctl_receive_any(struct ctl *ctl, Joinery__V1__Response **out)
+{
+	struct errctx ec = ERRCTX_INIT;
+	enum jy_err err = client_receive(ctl->client, out, &ec);
+
+	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+}
+
+enum ctl_exit
 ctl_receive(struct ctl *ctl, Joinery__V1__Response__ResultCase expected,
     Joinery__V1__Response **out)
 {
-	struct errctx ec = ERRCTX_INIT;
 	Joinery__V1__Response *response;
-	enum jy_err err = client_receive(ctl->client, &response, &ec);
+	enum ctl_exit exit = ctl_receive_any(ctl, &response);
 
-	if (err != JY_OK) {
-		return connection_failed(ctl, err, &ec);
-	}
-	return answer_check(ctl, response, expected, out);
+	return exit == CTL_OK ? answer_check(ctl, response, expected, out)
+			      : exit;
 }
 
 void

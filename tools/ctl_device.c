@@ -209,8 +209,20 @@ verb_device_delete(struct ctl *ctl)
 	Joinery__V1__DeviceDeleteRequest call =
 	    JOINERY__V1__DEVICE_DELETE_REQUEST__INIT;
 	struct device_name name;
-	enum ctl_exit exit = name_read(ctl, &name);
+	enum ctl_exit exit;
 
+	if (ctl_given(ctl, DEVICES_FILE)) {
+		return batch_delete(ctl);
+	}
+	if (!ctl_given(ctl, DEV_EUI)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "device delete needs --dev-eui EUI or --file FILE|-");
+	}
+	if (ctl_given(ctl, STRICT) || ctl_given(ctl, YES)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--strict and --yes go with --file only");
+	}
+	exit = name_read(ctl, &name);
 	if (exit != CTL_OK) {
 		return exit;
 	}
