@@ -25,7 +25,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	fake_setup();
+	(void)fake_setup(NULL);
 	return 0;
 }
 
@@ -33,7 +33,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	fake_teardown();
+	(void)fake_teardown(NULL);
 	return 0;
 }
 

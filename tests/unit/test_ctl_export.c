@@ -34,7 +34,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	fake_setup();
+	(void)fake_setup(NULL);
 	return 0;
 }
 
@@ -42,7 +42,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	fake_teardown();
+	(void)fake_teardown(NULL);
 	return 0;
 }
 
