@@ -105,9 +105,9 @@ app_s_key_mode(const char *text)
 	return strcmp(text, "no") == 0 ? APP_S_KEY_NO : APP_S_KEY_AUTO;
 }
 
-/* The configuration was checked when it was read; the caller frees *storage. */
+/* The configuration was checked when it was read; the caller frees prefixes. */
 static struct join_euis
-join_euis(const struct conf *conf, struct eui64_prefix **storage)
+join_euis(const struct conf *conf)
 {
 	struct eui64_prefix *prefixes =
 	    sys_xcalloc(conf->join_euis.count + 1, sizeof(*prefixes));
@@ -115,7 +115,6 @@ join_euis(const struct conf *conf, struct eui64_prefix **storage)
 		.count = conf->join_euis.count };
 	const char *text = conf->default_join_eui;
 
-	*storage = prefixes;
 	for (size_t i = 0; i < out.count; i++) {
 		jy_assert(
 		    eui64_prefix_parse(conf->join_euis.items[i], &prefixes[i]));
@@ -198,7 +197,6 @@ run_worker(bool later)
 	enum log_level level = LOG_LEVEL_INFO;
 	struct errctx ec = ERRCTX_INIT;
 	struct hsm_report report = { 0 };
-	struct eui64_prefix *served = NULL;
 	struct work_ctx ctx = { 0 };
 	struct conf *conf = NULL;
 	enum jy_err err;
@@ -218,7 +216,7 @@ run_worker(bool later)
 		err = err_set(&ec, JY_EIO, "map the counters");
 		goto out;
 	}
-	ctx.env.join_euis = join_euis(conf, &served);
+	ctx.env.join_euis = join_euis(conf);
 	err = open_all(conf, later, &ctx.env, &report, &ec);
 	if (err == JY_OK) {
 		err = say_hello(&report, &ec);
@@ -236,7 +234,6 @@ out:
 	store_close(ctx.env.store);
 	free(ctx.env.join_euis.prefixes);
 	hsm_close(ctx.env.hsm);
-	free(served);
 	conf_free(conf);
 	return status;
 }
