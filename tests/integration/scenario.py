@@ -109,7 +109,7 @@ class Server:
         self.stop()
         text = self.log()
         self.remove()
-        for bad in ("Sanitizer", "assert"):
+        for bad in ("Sanitizer", "assert", "signal=6 ", "signal=11 "):
             if bad in text:
                 raise AssertionError(bad + " in the log: " + text)
 
