@@ -157,6 +157,21 @@ const char *help_nearest_option(const char *text);
 /* ---- ctl_call.c ---- */
 
 /*
+ * Connect if we are not.  After a failure, and after ctl_disconnect, the next
+ * call tries again.
+ */
+enum ctl_exit ctl_connect(struct ctl *ctl) JY_CHECK;
+void ctl_disconnect(struct ctl *ctl);
+
+/* End at an Error answer, with a hint. */
+enum ctl_exit ctl_error_answered(
+    struct ctl *ctl, const Joinery__V1__Error *error) JY_CHECK;
+
+/* End for a connection that failed. */
+enum ctl_exit ctl_connection_failed(
+    struct ctl *ctl, enum jy_err err, const struct errctx *ec) JY_CHECK;
+
+/*
  * Ask, connecting first if need be.  An Error answer is a failure here, with
  * a hint; any other answer than expected too.  Free *out with client_free.
  */

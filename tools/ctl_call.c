@@ -39,8 +39,8 @@ static const struct {
 	{ JY_EIO, CTL_CONNECT, connect_hint },
 };
 
-static enum ctl_exit
-connection_failed(struct ctl *ctl, enum jy_err err, const struct errctx *ec)
+enum ctl_exit
+ctl_connection_failed(struct ctl *ctl, enum jy_err err, const struct errctx *ec)
 {
 	for (size_t i = 0; i < ARRAY_LEN(connect_errors); i++) {
 		if (connect_errors[i].err == err) {
@@ -62,7 +62,7 @@ socket_path(struct ctl *ctl)
 	return env != NULL && env[0] != '\0' ? env : DEFAULT_SOCKET;
 }
 
-static enum ctl_exit
+enum ctl_exit
 ctl_connect(struct ctl *ctl)
 {
 	struct client_config config = { .timeout_ms = DEFAULT_TIMEOUT_MS };
@@ -71,6 +71,9 @@ ctl_connect(struct ctl *ctl)
 	enum ctl_exit exit;
 	enum jy_err err;
 
+	if (ctl->client != NULL) {
+		return CTL_OK;
+	}
 	if (ctl_given(ctl, TIMEOUT)) {
 		exit = args_number(
 		    ctl, OPT_TIMEOUT, 1, TIMEOUT_MAX_MS, &timeout_ms);
@@ -94,7 +97,14 @@ ctl_connect(struct ctl *ctl)
 	config.cert = ctl_value(ctl, CERT);
 	config.key = ctl_value(ctl, TLS_KEY);
 	err = client_open(&config, &ctl->client, &ec);
-	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+	return err == JY_OK ? CTL_OK : ctl_connection_failed(ctl, err, &ec);
+}
+
+void
+ctl_disconnect(struct ctl *ctl)
+{
+	client_close(ctl->client);
+	ctl->client = NULL;
 }
 
 /* ---- errors answered ---- */
@@ -170,8 +180,8 @@ is_not_found(Joinery__V1__ErrorCode code)
 	    code == JOINERY__V1__ERROR_CODE__UNKNOWN_SESSION;
 }
 
-static enum ctl_exit
-error_answered(struct ctl *ctl, const Joinery__V1__Error *error)
+enum ctl_exit
+ctl_error_answered(struct ctl *ctl, const Joinery__V1__Error *error)
 {
 	enum ctl_exit exit =
 	    is_not_found(error->code) ? CTL_NOT_FOUND : CTL_REFUSED;
@@ -200,7 +210,7 @@ answer_check(struct ctl *ctl, Joinery__V1__Response *response,
 		return CTL_OK;
 	}
 	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
-		exit = error_answered(ctl, response->error);
+		exit = ctl_error_answered(ctl, response->error);
 	} else {
 		exit = ctl_fail(ctl, CTL_CONNECT,
 		    "are the server and this program of the same version?",
@@ -215,7 +225,7 @@ enum ctl_exit
 ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected, Joinery__V1__Response **out)
 {
-	enum ctl_exit exit = ctl->client != NULL ? CTL_OK : ctl_connect(ctl);
+	enum ctl_exit exit = ctl_connect(ctl);
 	struct errctx ec = ERRCTX_INIT;
 	Joinery__V1__Response *response;
 	enum jy_err err;
@@ -225,7 +235,7 @@ ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
 	}
 	err = client_call(ctl->client, request, &response, &ec);
 	if (err != JY_OK) {
-		exit = connection_failed(ctl, err, &ec);
+		exit = ctl_connection_failed(ctl, err, &ec);
 		jy_assert(exit != CTL_OK);
 		return exit;
 	}
@@ -241,7 +251,7 @@ ctl_receive(struct ctl *ctl, Joinery__V1__Response__ResultCase expected,
 	enum jy_err err = client_receive(ctl->client, &response, &ec);
 
 	if (err != JY_OK) {
-		return connection_failed(ctl, err, &ec);
+		return ctl_connection_failed(ctl, err, &ec);
 	}
 	return answer_check(ctl, response, expected, out);
 }
