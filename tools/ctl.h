@@ -86,6 +86,7 @@ struct ctl_args {
 	struct ctl_list roaming_net_ids;
 	struct ctl_list as_ids;
 	struct ctl_list ns_ids;
+	struct ctl_list columns;
 };
 
 struct ctl_error {
@@ -268,7 +269,7 @@ void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
 /*
  * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_join_eui.c ctl_key.c
- * ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c ctl_trace.c ----
+ * ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c ctl_seal.c ctl_trace.c ----
  */
 
 #define VERB(words, operand, required, optional, function, help) \
