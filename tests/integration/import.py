@@ -38,7 +38,7 @@ class Import(scenario.Case):
         with self.server.admin() as admin:
             shown = admin.call("import_key")
         self.public = serialization.load_der_public_key(shown.public_key)
-        self.path = self.server.dir + "/devices.keys"
+        self.path = "%s/%s.keys" % (self.server.dir, secrets.token_hex(4))
 
     def devices(self, *versions):
         return [Device(self.server, version) for version in versions]
@@ -150,6 +150,26 @@ class Import(scenario.Case):
         self.imports(same=150)
         for device in made[::60]:
             self.joins(device)
+
+    def test_sealed_by_joineryctl(self):
+        """What "joineryctl seal" makes is imported."""
+        (device,) = self.devices("1.0.4")
+        with open(self.server.dir + "/import.pem", "wb") as f:
+            f.write(self.public.public_bytes(
+                serialization.Encoding.PEM,
+                serialization.PublicFormat.SubjectPublicKeyInfo))
+        with open(self.server.dir + "/devices.csv", "w") as f:
+            f.write("dev_eui,join_eui,mac_version,app_key\n%s,%s,1.0.4,%s\n" % (
+                device.dev_eui.hex(), device.join_eui.hex(),
+                device.app_key.hex()))
+        os.chmod(self.server.dir + "/devices.csv", 0o600)
+        done = self.server.try_ctl(
+            "seal", self.server.dir + "/devices.csv", "--import-key",
+            self.server.dir + "/import.pem", "--out", self.path, "--net-id",
+            "000013", "--as-id", "as.example.org")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.imports(created=1)
+        self.joins(device)
 
     def test_settings_and_nonces(self):
         device, other = self.devices("1.1.0", "1.0.2")
@@ -487,7 +507,7 @@ class Import(scenario.Case):
                                 for k in (d.nwk_key, d.app_key))}
         running = self.start_import()
         self.some_done(made)
-        self.search(running.pid, planted, b"joinery-keyfile 1\n")
+        self.search(running.pid, planted, self.app.encode())
         out, err = running.communicate(timeout=120)
         self.assertEqual(running.returncode, 0, (out, err))
         self.search(self.server.pid(), planted, b"ns.example.org")
