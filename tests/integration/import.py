@@ -495,7 +495,7 @@ class Import(scenario.Case):
         """Not in the memory of joineryd and of joineryctl, not in the store.
         A worker's heap is not searched: SoftHSM is a library, and its keys
         are in the same process."""
-        made = self.devices(*["1.1.0"] * 100)
+        made = self.devices(*["1.1.0"] * 250)
         self.app = "app-%s" % secrets.token_hex(4)
         transport = secrets.token_bytes(32)
         octets = keyfile.make(
@@ -507,10 +507,14 @@ class Import(scenario.Case):
                                 for k in (d.nwk_key, d.app_key))}
         running = self.start_import()
         self.some_done(made)
-        self.search(running.pid, planted, self.app.encode())
+        running.send_signal(signal.SIGSTOP)  # it must not end meanwhile
+        try:
+            self.search(running.pid, planted, self.app.encode())
+        finally:
+            running.send_signal(signal.SIGCONT)
         out, err = running.communicate(timeout=120)
         self.assertEqual(running.returncode, 0, (out, err))
-        self.search(self.server.pid(), planted, b"ns.example.org")
+        self.search(self.server.pid(), planted, self.server.dir.encode())
         store = self.server.dir + "/store"
         for path in [store + "/" + name for name in os.listdir(store)] + [
                 self.server.dir + "/joineryd.log"]:
