@@ -199,6 +199,7 @@ enum jy_err hsm_key_get_derived(struct hsm *hsm, const struct hsm_id *id,
 void hsm_key_put(struct hsm *hsm, struct hsm_key *key);
 
 #define HSM_KCV_LEN 4
+#define HSM_FINGERPRINT_LEN 32
 
 /* A key on its way into the token; see SealedKey in proto/joinery.proto. */
 struct hsm_sealed {
@@ -221,6 +222,49 @@ enum jy_err hsm_key_import(struct hsm *hsm, const struct hsm_sealed *sealed,
     size_t key_len, enum hsm_template template, const struct hsm_id *id,
     const char *label, struct errctx *ec) JY_CHECK;
 
+/*
+ * The transport key of a sealed key file, under which many keys come.  It is
+ * unwrapped once and then kept, as a session object that can unwrap and
+ * derive, until two others have been used: the worker of an import asks for
+ * it again and again.  JY_EINVAL: sealed for another import key (the detail
+ * names both); JY_ETOKENREQ: it does not unwrap;
+ * JY_EBUSY: all places are in use.
+ */
+struct hsm_transport;
+
+enum jy_err hsm_transport_get(struct hsm *hsm,
+    const uint8_t import_key[HSM_FINGERPRINT_LEN], const uint8_t *ciphertext,
+    size_t len, struct hsm_transport **out, struct errctx *ec) JY_CHECK;
+
+/* NULL is fine. */
+void hsm_transport_put(struct hsm *hsm, struct hsm_transport *t);
+
+#define HSM_MAC_LEN 16
+
+/*
+ * Is mac the AES-CMAC over data under E(transport key, block), a key of 128
+ * bits?  JY_EKCV if not.
+ */
+enum jy_err hsm_transport_check(struct hsm *hsm, struct hsm_transport *t,
+    const uint8_t block[16], const uint8_t *data, size_t len,
+    const uint8_t mac[HSM_MAC_LEN], struct errctx *ec) JY_CHECK;
+
+/* A key that is wrapped under a transport key. */
+struct hsm_wrapped {
+	const uint8_t *key;
+	size_t len;
+	const uint8_t *kcv; /* HSM_KCV_LEN octets */
+};
+
+/*
+ * As hsm_key_import, but no older object of that ID is looked for: it has to
+ * be fresh.  With id NULL the key is proved and not kept.
+ */
+enum jy_err hsm_key_import_under(struct hsm *hsm, struct hsm_transport *t,
+    const struct hsm_wrapped *wrapped, size_t key_len,
+    enum hsm_template template, const struct hsm_id *id, const char *label,
+    struct errctx *ec) JY_CHECK;
+
 /* Generate an AES key of key_len octets in the token; also gives its KCV. */
 enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
@@ -231,7 +275,6 @@ enum jy_err hsm_key_destroy(
     struct hsm *hsm, const struct hsm_id *id, struct errctx *ec) JY_CHECK;
 
 #define HSM_PUBLIC_KEY_MAX 1024
-#define HSM_FINGERPRINT_LEN 32
 
 /* The import key's SubjectPublicKeyInfo (DER) and its SHA-256. */
 enum jy_err hsm_import_key(struct hsm *hsm, uint8_t der[HSM_PUBLIC_KEY_MAX],

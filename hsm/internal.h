@@ -63,9 +63,10 @@ const char *rv_name(CK_RV rv, char buf[RV_NAME_MAX]);
 enum {
 	TEMPLATE_CANARY = HSM_TEMPLATE_COUNT, /* CMAC, never copied */
 	TEMPLATE_TRANSPORT,                   /* unwraps one sealed key */
-	TEMPLATE_LOOP,   /* wraps and unwraps one generated key */
-	TEMPLATE_PARCEL, /* no usage; may leave wrapped */
-	TEMPLATE_CLEAR,  /* no usage; may leave in clear */
+	TEMPLATE_KEYFILE, /* unwraps a file's keys, derives its MAC key */
+	TEMPLATE_LOOP,    /* wraps and unwraps one generated key */
+	TEMPLATE_PARCEL,  /* no usage; may leave wrapped */
+	TEMPLATE_CLEAR,   /* no usage; may leave in clear */
 	TEMPLATE_COUNT
 };
 
@@ -335,6 +336,40 @@ CK_RV unwrap_make(
 CK_RV generate_make(
     struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out);
 
+/* A key about to land: what is to become of it. */
+struct landing {
+	const struct hsm_sealed *sealed; /* NULL: not sealed by itself */
+	struct template_spec spec;       /* no id: it is proved only */
+	uint8_t kcv[HSM_KCV_LEN];        /* as the token has it */
+	bool kcv_differs;
+};
+
+struct landing landing_of(size_t key_len, enum hsm_template template,
+    const struct hsm_id *id, const char *label);
+
+/*
+ * Under the lane: prove the wrapped key by its check value and keep it.  A
+ * fresh ID is one that no object can have.
+ */
+CK_RV landing_prove_and_keep(struct hsm *hsm, struct landing *l,
+    struct unwrap *u, const uint8_t kcv[HSM_KCV_LEN], bool fresh);
+
+void object_destroy(struct hsm *hsm, CK_OBJECT_HANDLE handle);
+
+/* ---- transport.c ---- */
+
+#define TRANSPORTS_MAX 2
+#define TRANSPORT_CIPHERTEXT_MAX 512
+
+/* A file's transport key, as a session object; under the lane. */
+struct hsm_transport {
+	CK_OBJECT_HANDLE handle;
+	uint8_t ciphertext[TRANSPORT_CIPHERTEXT_MAX];
+	size_t len; /* 0: free */
+	unsigned pins;
+	uint64_t used; /* when, by a count of uses */
+};
+
 /* ---- setup.c ---- */
 
 /* The import key and canary are there: find them and learn what they say. */
@@ -386,6 +421,9 @@ struct hsm {
 	uint8_t import_exponent[8];
 	size_t import_exponent_len;
 	uint8_t import_fingerprint[HSM_FINGERPRINT_LEN];
+
+	struct hsm_transport transports[TRANSPORTS_MAX];
+	uint64_t transport_uses;
 
 	pthread_mutex_t pool_lock;
 	pthread_cond_t pool_free;

@@ -43,23 +43,15 @@ generate_make(
 	    hsm, C_GenerateKey(hsm->anchor, &generate, t->attr, t->count, out));
 }
 
-static void
-destroy(struct hsm *hsm, CK_OBJECT_HANDLE handle)
+void
+object_destroy(struct hsm *hsm, CK_OBJECT_HANDLE handle)
 {
 	if (handle != CK_INVALID_HANDLE) {
 		(void)P11(hsm, C_DestroyObject(hsm->anchor, handle));
 	}
 }
 
-/* A key about to land: wrapped, and what is to become of it. */
-struct landing {
-	const struct hsm_sealed *sealed; /* NULL: generate */
-	struct template_spec spec;
-	uint8_t kcv[HSM_KCV_LEN];
-	bool kcv_differs;
-};
-
-static struct landing
+struct landing
 landing_of(size_t key_len, enum hsm_template template, const struct hsm_id *id,
     const char *label)
 {
@@ -86,21 +78,24 @@ wrapped_check_value(
 	rv = template_make(hsm, &mac_only, unwrap_make, u, &key);
 	if (rv == CKR_OK) {
 		rv = check_value(hsm, hsm->scratch.handle, key, kcv);
-		destroy(hsm, key);
+		object_destroy(hsm, key);
 	}
 	return rv;
 }
 
 /* Make the token object; what an interrupted import left goes first. */
 static CK_RV
-land(struct hsm *hsm, struct unwrap *u, const struct template_spec *spec)
+land(struct hsm *hsm, struct unwrap *u, const struct template_spec *spec,
+    bool fresh)
 {
 	CK_OBJECT_HANDLE key;
 	size_t purged = 0;
-	CK_RV rv;
+	CK_RV rv = CKR_OK;
 
-	cache_forget(hsm, spec->id);
-	rv = object_purge(hsm, spec->id, &purged);
+	if (!fresh) {
+		cache_forget(hsm, spec->id);
+		rv = object_purge(hsm, spec->id, &purged);
+	}
 	if (rv == CKR_OK) {
 		rv = template_make(hsm, spec, unwrap_make, u, &key);
 	}
@@ -108,6 +103,21 @@ land(struct hsm *hsm, struct unwrap *u, const struct template_spec *spec)
 		index_put(hsm, spec->id, key);
 	}
 	return rv;
+}
+
+CK_RV
+landing_prove_and_keep(struct hsm *hsm, struct landing *l, struct unwrap *u,
+    const uint8_t kcv[HSM_KCV_LEN], bool fresh)
+{
+	CK_RV rv = wrapped_check_value(hsm, u, l->spec.len, l->kcv);
+
+	if (rv != CKR_OK) {
+		return rv;
+	}
+	l->kcv_differs = !secret_eq(l->kcv, kcv, HSM_KCV_LEN);
+	return l->kcv_differs || l->spec.id == NULL
+	    ? CKR_OK
+	    : land(hsm, u, &l->spec, fresh);
 }
 
 /* ---- sealed keys ---- */
@@ -134,14 +144,8 @@ import(struct hsm *hsm, void *arg)
 	if (rv != CKR_OK) {
 		return rv;
 	}
-	rv = wrapped_check_value(hsm, &u, l->spec.len, l->kcv);
-	if (rv == CKR_OK) {
-		l->kcv_differs = !secret_eq(l->kcv, sealed->kcv, HSM_KCV_LEN);
-		if (!l->kcv_differs) {
-			rv = land(hsm, &u, &l->spec);
-		}
-	}
-	destroy(hsm, u.key);
+	rv = landing_prove_and_keep(hsm, l, &u, sealed->kcv, false);
+	object_destroy(hsm, u.key);
 	return rv;
 }
 
@@ -231,10 +235,10 @@ generate(struct hsm *hsm, void *arg)
 		rv = wrapped_check_value(hsm, &u, l->spec.len, l->kcv);
 	}
 	if (rv == CKR_OK) {
-		rv = land(hsm, &u, &l->spec);
+		rv = land(hsm, &u, &l->spec, false);
 	}
-	destroy(hsm, key);
-	destroy(hsm, u.key);
+	object_destroy(hsm, key);
+	object_destroy(hsm, u.key);
 	return rv;
 }
 

@@ -86,6 +86,7 @@ struct ctl_args {
 	struct ctl_list roaming_net_ids;
 	struct ctl_list as_ids;
 	struct ctl_list ns_ids;
+	struct ctl_list columns;
 };
 
 struct ctl_error {
@@ -172,6 +173,21 @@ const struct verb *help_nearest_verb(const char *text);
 const char *help_nearest_option(const char *text);
 
 /* ---- ctl_call.c ---- */
+
+/*
+ * Connect if we are not.  After a failure, and after ctl_disconnect, the next
+ * call tries again.
+ */
+enum ctl_exit ctl_connect(struct ctl *ctl) JY_CHECK;
+void ctl_disconnect(struct ctl *ctl);
+
+/* End at an Error answer, with a hint. */
+enum ctl_exit ctl_error_answered(
+    struct ctl *ctl, const Joinery__V1__Error *error) JY_CHECK;
+
+/* End for a connection that failed. */
+enum ctl_exit ctl_connection_failed(
+    struct ctl *ctl, enum jy_err err, const struct errctx *ec) JY_CHECK;
 
 /*
  * Ask, connecting first if need be.  An Error answer is a failure here, with
@@ -302,8 +318,8 @@ enum ctl_exit batch_delete(struct ctl *ctl) JY_CHECK;
 
 /*
  * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_export.c
- * ctl_join_eui.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c ctl_peer_test.c
- * ctl_trace.c ----
+ * ctl_import.c ctl_join_eui.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c
+ * ctl_peer_test.c ctl_seal.c ctl_trace.c ----
  */
 
 #define VERB(words, operand, required, optional, function, help) \

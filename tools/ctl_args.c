@@ -75,6 +75,7 @@ option_list(struct ctl_args *a, enum ctl_option option, size_t *max)
 		{ OPT_ROAMING_NET_ID, STORE_NET_IDS_MAX, &a->roaming_net_ids },
 		{ OPT_AS_ID, STORE_AS_IDS_MAX, &a->as_ids },
 		{ OPT_NS_ID, STORE_NS_IDS_MAX, &a->ns_ids },
+		{ OPT_COLUMN, CTL_LIST_MAX, &a->columns },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
@@ -269,7 +270,7 @@ args_parse(struct ctl *ctl, int argc, char **argv)
 	bool words_only = false;
 
 	for (int i = 1; i < argc && exit == CTL_OK; i++) {
-		if (words_only || argv[i][0] != '-') {
+		if (words_only || argv[i][0] != '-' || argv[i][1] == '\0') {
 			exit = word_record(ctl, argv[i]);
 		} else if (strcmp(argv[i], "--") == 0) {
 			words_only = true;

@@ -40,8 +40,8 @@ static const struct {
 	{ JY_EIO, CTL_CONNECT, connect_hint },
 };
 
-static enum ctl_exit
-connection_failed(struct ctl *ctl, enum jy_err err, const struct errctx *ec)
+enum ctl_exit
+ctl_connection_failed(struct ctl *ctl, enum jy_err err, const struct errctx *ec)
 {
 	for (size_t i = 0; i < ARRAY_LEN(connect_errors); i++) {
 		if (connect_errors[i].err == err) {
@@ -63,7 +63,7 @@ socket_path(struct ctl *ctl)
 	return env != NULL && env[0] != '\0' ? env : DEFAULT_SOCKET;
 }
 
-static enum ctl_exit
+enum ctl_exit
 ctl_connect(struct ctl *ctl)
 {
 	struct client_config config = { .timeout_ms = DEFAULT_TIMEOUT_MS };
@@ -72,6 +72,9 @@ ctl_connect(struct ctl *ctl)
 	enum ctl_exit exit;
 	enum jy_err err;
 
+	if (ctl->client != NULL) {
+		return CTL_OK;
+	}
 	if (ctl_given(ctl, TIMEOUT)) {
 		exit = args_number(
 		    ctl, OPT_TIMEOUT, 1, TIMEOUT_MAX_MS, &timeout_ms);
@@ -95,7 +98,14 @@ ctl_connect(struct ctl *ctl)
 	config.cert = ctl_value(ctl, CERT);
 	config.key = ctl_value(ctl, TLS_KEY);
 	err = client_open(&config, &ctl->client, &ec);
-	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+	return err == JY_OK ? CTL_OK : ctl_connection_failed(ctl, err, &ec);
+}
+
+void
+ctl_disconnect(struct ctl *ctl)
+{
+	client_close(ctl->client);
+	ctl->client = NULL;
 }
 
 /* ---- errors answered ---- */
@@ -171,8 +181,8 @@ is_not_found(Joinery__V1__ErrorCode code)
 	    code == JOINERY__V1__ERROR_CODE__UNKNOWN_SESSION;
 }
 
-static enum ctl_exit
-error_answered(struct ctl *ctl, const Joinery__V1__Error *error)
+enum ctl_exit
+ctl_error_answered(struct ctl *ctl, const Joinery__V1__Error *error)
 {
 	enum ctl_exit exit =
 	    is_not_found(error->code) ? CTL_NOT_FOUND : CTL_REFUSED;
@@ -226,7 +236,7 @@ enum ctl_exit
 ctl_answer_unwanted(struct ctl *ctl, const Joinery__V1__Response *response)
 {
 	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
-		return error_answered(ctl, response->error);
+		return ctl_error_answered(ctl, response->error);
 	}
 	return ctl_fail(ctl, CTL_CONNECT,
 	    "are the server and this program of the same version?",
@@ -254,7 +264,7 @@ enum ctl_exit
 ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
     Joinery__V1__Response__ResultCase expected, Joinery__V1__Response **out)
 {
-	enum ctl_exit exit = ctl->client != NULL ? CTL_OK : ctl_connect(ctl);
+	enum ctl_exit exit = ctl_connect(ctl);
 	struct errctx ec = ERRCTX_INIT;
 	Joinery__V1__Response *response;
 	enum jy_err err;
@@ -264,7 +274,7 @@ ctl_call(struct ctl *ctl, Joinery__V1__Request *request,
 	}
 	err = client_call(ctl->client, request, &response, &ec);
 	if (err != JY_OK) {
-		exit = connection_failed(ctl, err, &ec);
+		exit = ctl_connection_failed(ctl, err, &ec);
 		jy_assert(exit != CTL_OK);
 		return exit;
 	}
@@ -282,7 +292,7 @@ ctl_send(struct ctl *ctl, const Joinery__V1__Request *request)
 		return exit;
 	}
 	err = client_send(ctl->client, request, &ec);
-	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+	return err == JY_OK ? CTL_OK : ctl_connection_failed(ctl, err, &ec);
 }
 
 enum ctl_exit
@@ -291,7 +301,7 @@ ctl_flush(struct ctl *ctl)
 	struct errctx ec = ERRCTX_INIT;
 	enum jy_err err = client_flush(ctl->client, &ec);
 
-	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+	return err == JY_OK ? CTL_OK : ctl_connection_failed(ctl, err, &ec);
 }
 
 enum ctl_exit
@@ -300,7 +310,7 @@ ctl_receive_any(struct ctl *ctl, Joinery__V1__Response **out)
 	struct errctx ec = ERRCTX_INIT;
 	enum jy_err err = client_receive(ctl->client, out, &ec);
 
-	return err == JY_OK ? CTL_OK : connection_failed(ctl, err, &ec);
+	return err == JY_OK ? CTL_OK : ctl_connection_failed(ctl, err, &ec);
 }
 
 enum ctl_exit

@@ -184,22 +184,39 @@ load_public_key(
 }
 
 static enum jy_err
-seal_transport(EVP_PKEY *to, const struct secret *transport,
-    struct sealed_key *out, struct errctx *ec)
+seal_transport(EVP_PKEY *to, const struct secret *transport, uint8_t *out,
+    size_t *out_len, struct errctx *ec)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(to, NULL);
+	size_t len = SEAL_TRANSPORT_MAX;
 	enum jy_err err = JY_OK;
 
-	out->transport_key_len = sizeof(out->transport_key);
 	if (ctx == NULL || EVP_PKEY_encrypt_init(ctx) != 1 ||
 	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) != 1 ||
 	    EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha1()) != 1 ||
 	    EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha1()) != 1 ||
-	    EVP_PKEY_encrypt(ctx, out->transport_key, &out->transport_key_len,
-		secret_bytes(transport), secret_len(transport)) != 1) {
+	    EVP_PKEY_encrypt(ctx, out, &len, secret_bytes(transport),
+		secret_len(transport)) != 1) {
 		err = openssl_failed("RSA-OAEP", ec);
+	} else {
+		*out_len = len;
 	}
 	EVP_PKEY_CTX_free(ctx);
+	return err;
+}
+
+enum jy_err
+seal_transport_key(const uint8_t *public_key, size_t public_key_len,
+    const struct secret *transport, uint8_t out[SEAL_TRANSPORT_MAX],
+    size_t *out_len, struct errctx *ec)
+{
+	EVP_PKEY *to = NULL;
+	enum jy_err err = load_public_key(public_key, public_key_len, &to, ec);
+
+	if (err == JY_OK) {
+		err = seal_transport(to, transport, out, out_len, ec);
+	}
+	EVP_PKEY_free(to);
 	return err;
 }
 
@@ -279,7 +296,8 @@ seal_key(const uint8_t *public_key, size_t public_key_len,
 	if (err != JY_OK) {
 		goto out;
 	}
-	err = seal_transport(to, transport, &sealed, ec);
+	err = seal_transport(
+	    to, transport, sealed.transport_key, &sealed.transport_key_len, ec);
 	if (err != JY_OK) {
 		goto out;
 	}

@@ -47,6 +47,11 @@ enum jy_err seal_key(const uint8_t *public_key, size_t public_key_len,
     const struct secret *key, struct sealed_key *out,
     struct errctx *ec) JY_CHECK;
 
+/* A transport key alone, sealed the same way, for what keys follow it. */
+enum jy_err seal_transport_key(const uint8_t *public_key, size_t public_key_len,
+    const struct secret *transport, uint8_t out[SEAL_TRANSPORT_MAX],
+    size_t *out_len, struct errctx *ec) JY_CHECK;
+
 /* The fingerprint of a public key: the SHA-256 of its DER. */
 enum jy_err seal_fingerprint(const uint8_t *public_key, size_t public_key_len,
     uint8_t out[SEAL_FINGERPRINT_LEN], struct errctx *ec) JY_CHECK;

@@ -95,6 +95,18 @@ route_by_device(struct route *out, const Joinery__V1__DeviceId *id)
 	}
 }
 
+/* Batches go to all workers: by the first device of each. */
+static void
+route_by_batch(struct route *out, const Joinery__V1__ImportBatchRequest *batch)
+{
+	const Joinery__V1__DeviceId *id =
+	    batch->n_devices > 0 ? batch->devices[0]->id : NULL;
+
+	if (id != NULL && id->dev_eui.len == ROUTE_DEV_EUI_LEN) {
+		route_by(out, id->dev_eui.data, id->dev_eui.len);
+	}
+}
+
 /* ---- by which call ---- */
 
 static enum jy_err
@@ -145,6 +157,10 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	case JOINERY__V1__REQUEST__CALL_SESSION_LIST:
 		route_by_device(out, r->session_list->id);
 		break;
+	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
+		route_by_batch(out, r->import_batch);
+		break;
+	case JOINERY__V1__REQUEST__CALL_IMPORT_BEGIN:
 	case JOINERY__V1__REQUEST__CALL_PING:
 	case JOINERY__V1__REQUEST__CALL_IMPORT_KEY:
 	case JOINERY__V1__REQUEST__CALL_DEVICE_LIST:

@@ -9,6 +9,10 @@
 
 #include "src/join/env.h"
 
+/* Does a row make sense?  JY_EKEK, JY_EINVAL. */
+enum jy_err registry_check_device(const struct join_env *env,
+    const struct device_row *row, struct errctx *ec) JY_CHECK;
+
 /*
  * Create (row->revision 0) or change a device and import the root keys that
  * come along (NULL: none).  A new root key gets a new generation; the old one

@@ -69,3 +69,21 @@ nonces_forget(struct nonce_row *row)
 		.live = row->live,
 	};
 }
+
+void
+nonces_raise(struct nonce_row *row, const struct nonce_start *start)
+{
+	if (row->join_nonce < start->join_nonce) {
+		row->join_nonce = start->join_nonce;
+	}
+	if (!start->has_dev_nonce) {
+		return;
+	}
+	if (!row->has_dev_nonce || row->dev_nonce < start->dev_nonce) {
+		row->has_dev_nonce = true;
+		row->dev_nonce = start->dev_nonce;
+	}
+	if (start->counted && row->counted <= start->dev_nonce) {
+		row->counted = start->dev_nonce + 1U;
+	}
+}

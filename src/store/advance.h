@@ -11,6 +11,9 @@ void nonces_advance(struct nonce_row *row, const struct join_commit *c);
 /* Whether its counter goes into the set of used DevNonces. */
 bool nonces_list_dev_nonce(const struct join_commit *c);
 
+/* The nonces of a device that has used others elsewhere; never lower ones. */
+void nonces_raise(struct nonce_row *row, const struct nonce_start *start);
+
 /* Forget all counters of the device, but not what was handed out to it. */
 void nonces_forget(struct nonce_row *row);
 

@@ -33,6 +33,12 @@ struct join_work {
 	size_t n_refusals;
 };
 
+/* What one transaction of an import writes. */
+struct device_batch {
+	struct device_change *const *changes;
+	size_t n;
+};
+
 struct store_ops {
 	const char *name;
 	enum jy_err (*open)(const struct store_config *config,
@@ -57,6 +63,9 @@ struct store_ops {
 	    struct errctx *ec);
 	enum jy_err (*device_put)(struct store_db *db,
 	    const struct device_row *row, struct errctx *ec);
+	/* Set err of every entry, unless an error hit all: it is returned. */
+	enum jy_err (*device_put_batch)(struct store_db *db,
+	    const struct device_batch *batch, struct errctx *ec);
 	enum jy_err (*device_delete)(
 	    struct store_db *db, const struct device_id *id, struct errctx *ec);
 	enum jy_err (*device_list)(struct store_db *db,

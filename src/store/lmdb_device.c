@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices, their names, nonces and sessions in LMDB.
+ * Devices, their names and nonces in LMDB.
  *
  * A damaged device row can be deleted and its EUIs registered again, so its
  * entry in the names table may be left over: a name counts as taken only
@@ -69,24 +69,33 @@ name_find(
 	return JY_OK;
 }
 
+/* JY_EEXIST when another device bears the name. */
+static enum jy_err
+name_check(struct txn *t, const struct device_row *new)
+{
+	struct device_id owner;
+	enum jy_err err;
+
+	if (new->name[0] == '\0') {
+		return JY_OK;
+	}
+	err = name_find(t, new->app, new->name, &owner);
+	if (err == JY_OK && !device_id_eq(&owner, &new->id)) {
+		return err_set(t->ec, JY_EEXIST,
+		    "another device of app \"%s\" has the name \"%s\"",
+		    new->app, new->name);
+	}
+	return err == JY_ENOTFOUND ? JY_OK : err;
+}
+
 /* Free the old name of a device and take the new one. */
 static enum jy_err
 name_change(
     struct txn *t, const struct device_row *old, const struct device_row *new)
 {
 	struct name_key key = name_key_of(old->app, old->name);
-	struct device_id owner;
-	enum jy_err err = JY_OK;
+	enum jy_err err = name_check(t, new);
 
-	if (new->name[0] != '\0') {
-		err = name_find(t, new->app, new->name, &owner);
-		if (err == JY_OK && !device_id_eq(&owner, &new->id)) {
-			return err_set(t->ec, JY_EEXIST,
-			    "another device of app \"%s\" has the name \"%s\"",
-			    new->app, new->name);
-		}
-		err = err == JY_ENOTFOUND ? JY_OK : err;
-	}
 	if (err == JY_OK && old->name[0] != '\0') {
 		err = txn_del(t, TABLE_NAMES, slice_of_name(&key));
 	}
@@ -112,25 +121,41 @@ lmdb_device_get(struct store_db *db, const struct device_id *id,
 	return err;
 }
 
+/* Is row made of what is there? */
+static enum jy_err
+revision_check(
+    struct txn *t, const struct device_row *old, const struct device_row *row)
+{
+	return old->revision == row->revision
+	    ? JY_OK
+	    : err_set(t->ec, JY_ECONFLICT, "the device has revision %u, not %u",
+		  old->revision, row->revision);
+}
+
+static enum jy_err
+row_write(
+    struct txn *t, const struct device_row *old, const struct device_row *row)
+{
+	struct device_row new = *row;
+	enum jy_err err;
+
+	new.revision = row->revision + 1;
+	err = name_change(t, old, &new);
+	return err == JY_OK ? device_row_put(t, &new) : err;
+}
+
 static enum jy_err
 device_write(struct txn *t, const void *arg)
 {
 	const struct device_row *row = arg;
 	struct device_row old = { 0 };
-	struct device_row new = *row;
 	enum jy_err err = device_row_get(t, &row->id, &old);
 
 	if (err != JY_OK && err != JY_ENOTFOUND) {
 		return err;
 	}
-	if (old.revision != row->revision) {
-		return err_set(t->ec, JY_ECONFLICT,
-		    "the device has revision %u, not %u", old.revision,
-		    row->revision);
-	}
-	new.revision = row->revision + 1;
-	err = name_change(t, &old, &new);
-	return err == JY_OK ? device_row_put(t, &new) : err;
+	err = revision_check(t, &old, row);
+	return err == JY_OK ? row_write(t, &old, row) : err;
 }
 
 enum jy_err
@@ -138,6 +163,91 @@ lmdb_device_put(
     struct store_db *db, const struct device_row *row, struct errctx *ec)
 {
 	return txn_update(lmdb_of(db), device_write, row, ec);
+}
+
+/* Raise the nonces of a device. */
+static enum jy_err
+nonces_start(struct txn *t, const struct device_change *c)
+{
+	const struct nonce_start *start = &c->start;
+	struct slice key = slice_of_device(&c->row.id);
+	uint8_t be[2];
+	struct nonce_row row;
+	enum jy_err err;
+
+	if (start->join_nonce == 0 && !start->has_dev_nonce) {
+		return JY_OK;
+	}
+	err = nonce_row_get(t, &c->row.id, &row);
+	if (err != JY_OK) {
+		return err;
+	}
+	nonces_raise(&row, start);
+	err = nonce_row_put(t, &c->row.id, &row);
+	if (err == JY_OK && start->has_dev_nonce && !start->counted) {
+		be[0] = (uint8_t)(start->dev_nonce >> 8);
+		be[1] = (uint8_t)start->dev_nonce;
+		err = txn_put(
+		    t, TABLE_DEVNONCES, key, (struct slice){ be, sizeof(be) });
+	}
+	return err;
+}
+
+/* What is wrong with an entry, found before anything of it is written. */
+static enum jy_err
+change_check(
+    struct txn *t, const struct device_change *c, struct device_row *old)
+{
+	struct nonce_row nonces;
+	enum jy_err err;
+
+	*old = (struct device_row){ 0 };
+	err = device_row_get(t, &c->row.id, old);
+	if (err != JY_OK && err != JY_ENOTFOUND) {
+		return err;
+	}
+	err = revision_check(t, old, &c->row);
+	if (err == JY_OK) {
+		err = name_check(t, &c->row);
+	}
+	return err == JY_OK ? nonce_row_get(t, &c->row.id, &nonces) : err;
+}
+
+/*
+ * An entry that fails its checks fails alone; what breaks the transaction is
+ * returned.
+ */
+static enum jy_err
+changes_write(struct txn *t, const void *arg)
+{
+	const struct device_batch *batch = arg;
+	struct errctx *ec = t->ec;
+	enum jy_err err = JY_OK;
+
+	for (size_t i = 0; i < batch->n && err == JY_OK; i++) {
+		struct device_change *c = batch->changes[i];
+		struct device_row old;
+
+		t->ec = c->ec;
+		c->err = change_check(t, c, &old);
+		t->ec = ec;
+		if (c->err == JY_OK) {
+			err = row_write(t, &old, &c->row);
+			if (err == JY_OK) {
+				err = nonces_start(t, c);
+			}
+		} else if (!txn_usable(t)) {
+			err = c->err;
+		}
+	}
+	return err;
+}
+
+enum jy_err
+lmdb_device_put_batch(
+    struct store_db *db, const struct device_batch *batch, struct errctx *ec)
+{
+	return txn_update(lmdb_of(db), changes_write, batch, ec);
 }
 
 static enum jy_err
@@ -428,69 +538,4 @@ lmdb_nonces_reset(
     struct store_db *db, const struct device_id *id, struct errctx *ec)
 {
 	return txn_update(lmdb_of(db), nonces_clear, id, ec);
-}
-
-enum jy_err
-lmdb_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
-    struct session_row *row, struct errctx *ec)
-{
-	struct txn t;
-	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
-
-	if (err == JY_OK) {
-		err = session_row_get(&t, id, row);
-		txn_end(&t);
-	}
-	return err;
-}
-
-static enum jy_err
-sessions_read(struct cursor *c, struct session_row *rows, size_t cap, size_t *n)
-{
-	struct listed_session listed;
-	enum jy_err err = cursor_move(c, MOVE_KEY);
-
-	if (err == JY_OK) {
-		err = cursor_move(c, MOVE_LAST_PAIR);
-	}
-	while (err == JY_OK && *n < cap) {
-		err = listed_session_at(c, &listed);
-		if (err == JY_OK) {
-			err = session_row_get(c->txn, listed.id, &rows[*n]);
-		}
-		if (err == JY_ENOTFOUND) {
-			return txn_corrupt(c->txn, TABLE_SESSIONS,
-			    slice_of_session(listed.id), NULL);
-		}
-		if (err == JY_OK) {
-			*n += 1;
-			err = cursor_move(c, MOVE_PREV_PAIR);
-		}
-	}
-	return err == JY_ENOTFOUND ? JY_OK : err;
-}
-
-enum jy_err
-lmdb_session_list(struct store_db *db, const struct device_id *id,
-    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
-{
-	size_t found = 0;
-	struct cursor c;
-	struct txn t;
-	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
-
-	if (err != JY_OK) {
-		return err;
-	}
-	err = cursor_open(&t, TABLE_DEVICE_SESSIONS, &c);
-	if (err == JY_OK) {
-		c.key = slice_of_device(id);
-		err = sessions_read(&c, rows, cap, &found);
-		cursor_close(&c);
-	}
-	txn_end(&t);
-	if (err == JY_OK) {
-		*n = found;
-	}
-	return err;
 }

@@ -70,6 +70,33 @@ dev_nonce_seen(const struct nonce_item *item, uint16_t v)
 	return item != NULL && (item->seen[v / 8] >> (v % 8) & 1) != 0;
 }
 
+static void
+dev_nonce_add(struct nonce_item *item, uint16_t v)
+{
+	item->seen[v / 8] |= (uint8_t)(1U << (v % 8));
+	item->used++;
+}
+
+/* Have an item for the nonces of a device. */
+static enum jy_err
+nonces_add(struct memory *m, const struct device_id *id, struct errctx *ec)
+{
+	struct nonce_item *fresh;
+	enum jy_err err;
+
+	if (list_find(&m->nonces, id) != NULL) {
+		return JY_OK;
+	}
+	fresh = calloc(1, sizeof(*fresh));
+	if (fresh == NULL) {
+		return err_set(ec, JY_ENOMEM, "memory store");
+	}
+	fresh->id = *id;
+	err = list_put(&m->nonces, fresh, ec);
+	free(fresh);
+	return err;
+}
+
 static enum jy_err
 mem_join_view(struct store_db *db, const struct device_id *id,
     uint16_t dev_nonce, struct join_view *view, struct errctx *ec)
@@ -166,8 +193,7 @@ entry_write(struct memory *m, const struct join_commit *c, struct errctx *ec)
 	}
 	nonces_advance(&item->row, c);
 	if (nonces_list_dev_nonce(c) && !dev_nonce_seen(item, s->counter)) {
-		item->seen[s->counter / 8] |= (uint8_t)(1U << (s->counter % 8));
-		item->used++;
+		dev_nonce_add(item, s->counter);
 	}
 	sessions_trim(m, c, item->row.live);
 	return JY_OK;
@@ -179,7 +205,6 @@ entry_commit(struct memory *m, const struct join_commit *c, struct errctx *ec)
 	const struct session_row *s = &c->session;
 	const struct device_row *device = list_find(&m->devices, &s->device);
 	const struct nonce_item *item = list_find(&m->nonces, &s->device);
-	struct nonce_item *fresh;
 	enum jy_err err;
 
 	if (device == NULL || device->revision != c->revision_seen ||
@@ -187,19 +212,8 @@ entry_commit(struct memory *m, const struct join_commit *c, struct errctx *ec)
 	    list_find(&m->sessions, s->id) != NULL) {
 		return JY_ECONFLICT;
 	}
-	if (item == NULL) {
-		fresh = calloc(1, sizeof(*fresh));
-		if (fresh == NULL) {
-			return err_set(ec, JY_ENOMEM, "memory store");
-		}
-		fresh->id = s->device;
-		err = list_put(&m->nonces, fresh, ec);
-		free(fresh);
-		if (err != JY_OK) {
-			return err;
-		}
-	}
-	return entry_write(m, c, ec);
+	err = nonces_add(m, &s->device, ec);
+	return err == JY_OK ? entry_write(m, c, ec) : err;
 }
 
 static enum jy_err
@@ -298,6 +312,48 @@ mem_device_put(
 	struct memory *m = memory_lock(db);
 
 	return memory_written(m, device_put(m, row, ec));
+}
+
+/* Raise the nonces of a device, whose row is there. */
+static enum jy_err
+nonces_start(struct memory *m, const struct device_id *id,
+    const struct nonce_start *start, struct errctx *ec)
+{
+	struct nonce_item *item;
+	enum jy_err err;
+
+	if (start->join_nonce == 0 && !start->has_dev_nonce) {
+		return JY_OK;
+	}
+	err = nonces_add(m, id, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	item = list_find(&m->nonces, id);
+	nonces_raise(&item->row, start);
+	if (start->has_dev_nonce && !start->counted &&
+	    !dev_nonce_seen(item, start->dev_nonce)) {
+		dev_nonce_add(item, start->dev_nonce);
+	}
+	return JY_OK;
+}
+
+static enum jy_err
+mem_device_put_batch(
+    struct store_db *db, const struct device_batch *batch, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)ec;
+	for (size_t i = 0; i < batch->n; i++) {
+		struct device_change *c = batch->changes[i];
+
+		c->err = device_put(m, &c->row, c->ec);
+		if (c->err == JY_OK) {
+			c->err = nonces_start(m, &c->row.id, &c->start, c->ec);
+		}
+	}
+	return memory_written(m, JY_OK);
 }
 
 static enum jy_err
@@ -509,6 +565,7 @@ const struct store_ops store_memory_ops = {
 	.refusal_get = mem_refusal_get,
 	.device_get = mem_device_get,
 	.device_put = mem_device_put,
+	.device_put_batch = mem_device_put_batch,
 	.device_delete = mem_device_delete,
 	.device_list = mem_device_list,
 	.device_by_dev_eui = mem_device_by_dev_eui,

@@ -16,7 +16,7 @@
 #include "src/base/bytes.h"
 #include "src/lorawan/frame.h"
 
-#define ROW_VERSIONS_MAX 2U
+#define ROW_VERSIONS_MAX 3U
 
 bool
 device_id_eq(const struct device_id *a, const struct device_id *b)
@@ -115,6 +115,8 @@ struct layout {
 	UINT(type, m.generation, 4, UINT32_MAX), \
 	    UINT(type, m.role, 1, UINT8_MAX)
 
+#define CHECK(type, m) BOOL(type, m.known), BYTES(type, m.value)
+
 /* What struct activation has had from the start, and what came later. */
 #define ACTIVATION_1(type) \
 	NET_IDS(type, activation.net_ids, activation.net_id_count), \
@@ -142,6 +144,10 @@ static const struct field device_fields_1[] = {
 };
 static const struct field device_fields_2[] = {
 	ACTIVATION_2(struct device_row),
+};
+static const struct field device_fields_3[] = {
+	CHECK(struct device_row, nwk_check),
+	CHECK(struct device_row, app_check),
 };
 
 static const struct field app_fields[] = {
@@ -260,9 +266,15 @@ check_kek(const void *row)
 		.row_size = sizeof(type), .version = 2, \
 		.parts = { PART(table_1), PART(table_2) }, .check = (check_fn) \
 	}
+#define LAYOUT_3(table_1, table_2, table_3, type, check_fn) \
+	{ \
+		.row_size = sizeof(type), .version = 3, \
+		.parts = { PART(table_1), PART(table_2), PART(table_3) }, \
+		.check = (check_fn) \
+	}
 
-static const struct layout device_layout =
-    LAYOUT_2(device_fields_1, device_fields_2, struct device_row, NULL);
+static const struct layout device_layout = LAYOUT_3(
+    device_fields_1, device_fields_2, device_fields_3, struct device_row, NULL);
 static const struct layout app_layout =
     LAYOUT_1(app_fields, struct app_row, NULL);
 static const struct layout nonce_layout =

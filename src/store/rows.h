@@ -47,6 +47,12 @@ struct device_key {
 	uint8_t role; /* enum key_role of join/keys.h */
 };
 
+/* What a root key that was imported answers; not known of older rows. */
+struct key_check {
+	bool known;
+	uint8_t value[STORE_KCV_LEN];
+};
+
 #define STORE_OLD_KEYS_MAX 8
 
 /* Who may ask for a device's home network; as Roaming of the protocol. */
@@ -95,6 +101,8 @@ struct device_row {
 	bool v10_root_is_app_key;
 	struct device_key nwk_key;
 	struct device_key app_key;
+	struct key_check nwk_check;
+	struct key_check app_check;
 	/* Replaced root keys that may be in the token: role 1 | generation 4.
 	 */
 	uint8_t old_key_count;

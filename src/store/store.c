@@ -179,6 +179,41 @@ store_device_put(
 }
 
 enum jy_err
+store_device_put_batch(struct store *s, struct device_change *const changes[],
+    size_t n, struct errctx *ec)
+{
+	struct device_change **good =
+	    calloc(n + 1, sizeof(struct device_change *));
+	struct device_batch batch = { .changes = good };
+	enum jy_err err = JY_OK;
+
+	if (good == NULL) {
+		return err_set(ec, JY_ENOMEM, "%zu devices", n);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct device_change *c = changes[i];
+
+		c->err = row_check_device(&c->row, c->ec);
+		if (c->err == JY_OK &&
+		    c->start.join_nonce > LW_JOIN_NONCE_MAX) {
+			c->err = err_set(
+			    c->ec, JY_EINVAL, "join_nonce is out of range");
+		}
+		if (c->err == JY_OK) {
+			good[batch.n++] = c;
+		}
+	}
+	if (batch.n > 0) {
+		err = s->ops->device_put_batch(s->db, &batch, ec);
+	}
+	for (size_t i = 0; i < batch.n && err != JY_OK; i++) {
+		good[i]->err = err;
+	}
+	free(good);
+	return err;
+}
+
+enum jy_err
 store_device_delete(
     struct store *s, const struct device_id *id, struct errctx *ec)
 {
@@ -229,6 +264,16 @@ store_nonces_get(struct store *s, const struct device_id *id,
     struct nonce_row *row, size_t *dev_nonces_used, struct errctx *ec)
 {
 	return s->ops->nonces_get(s->db, id, row, dev_nonces_used, ec);
+}
+
+bool
+store_nonces_below(const struct nonce_row *row, const struct nonce_start *start)
+{
+	return row->join_nonce < start->join_nonce ||
+	    (start->has_dev_nonce &&
+		(!row->has_dev_nonce || row->dev_nonce < start->dev_nonce)) ||
+	    (start->has_dev_nonce && start->counted &&
+		row->counted <= start->dev_nonce);
 }
 
 enum jy_err

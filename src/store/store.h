@@ -123,6 +123,36 @@ enum jy_err store_device_get(struct store *s, const struct device_id *id,
 enum jy_err store_device_put(
     struct store *s, const struct device_row *row, struct errctx *ec) JY_CHECK;
 
+/* Nonces that a device has used elsewhere. */
+struct nonce_start {
+	uint32_t join_nonce; /* the last one; 0: none */
+	bool has_dev_nonce;
+	uint16_t dev_nonce; /* the highest */
+	bool counted;       /* it is a counter: all up to it are used */
+};
+
+/* Whether the nonces of a device lie below; row is as nonces_get gives it. */
+bool store_nonces_below(
+    const struct nonce_row *row, const struct nonce_start *start);
+
+/* A device as it is to be, and the nonces it starts from. */
+struct device_change {
+	struct device_row row; /* as for store_device_put */
+	struct nonce_start start;
+	enum jy_err err;   /* out */
+	struct errctx *ec; /* for the detail of err; may be NULL */
+};
+
+/*
+ * Put many devices in one transaction, which has one flush; each gets its own
+ * err, JY_EINVAL, JY_ECONFLICT or JY_EEXIST as from store_device_put, and then
+ * it alone is left out.  Nonces are raised to those it starts from and never
+ * lowered.  An error that hit them all is returned too.
+ */
+enum jy_err store_device_put_batch(struct store *s,
+    struct device_change *const changes[], size_t n,
+    struct errctx *ec) JY_CHECK;
+
 /*
  * Remove the device, its sessions, names and refusal; its nonces stay.
  */

@@ -44,6 +44,10 @@ static const struct call_def calls[] = {
 	{ CALL(APP_GET), "app_get", CALL_ADMIN, false, call_app_get },
 	{ CALL(APP_DELETE), "app_delete", CALL_ADMIN, true, call_app_delete },
 	{ CALL(APP_LIST), "app_list", CALL_ADMIN, false, call_app_list },
+	{ CALL(IMPORT_BEGIN), "import_begin", CALL_ADMIN, true,
+	    call_import_begin },
+	{ CALL(IMPORT_BATCH), "import_batch", CALL_ADMIN, true,
+	    call_import_batch },
 	{ CALL(JOIN_EUIS), "join_euis", CALL_ADMIN, false, call_join_euis },
 };
 

@@ -54,6 +54,15 @@ enum jy_err call_allowed(const struct call_def *def, const struct asker *asker,
 void call_object(
     const Joinery__V1__Request *request, char out[CALL_OBJECT_MAX]);
 
+/* Which devices of an import came out how. */
+struct call_import_counts {
+	uint32_t created, same, replaced, refused;
+};
+
+/* Zero if response is to another call; in calls_import.c. */
+struct call_import_counts call_import_count(
+    const Joinery__V1__Response *response);
+
 /* The answer that says "done" and nothing else. */
 void call_answer_done(struct call *c);
 
@@ -133,6 +142,10 @@ enum jy_err call_apply_activation(const struct activation_message *m,
 void call_fill_activation(struct arena *arena, const struct activation *a,
     struct activation_message *out);
 
+/* Lay the given settings over a row; in calls_device.c. */
+enum jy_err call_apply_settings(const Joinery__V1__DeviceSettings *m,
+    struct device_row *row, struct errctx *ec) JY_CHECK;
+
 /* calls_session.c */
 call_fn call_ping, call_network_keys, call_app_s_key, call_home_ns,
     call_session_list, call_session_get;
@@ -146,6 +159,8 @@ call_fn call_import_key, call_join_euis, call_kek_import, call_kek_generate,
     call_kek_list, call_kek_delete;
 /* calls_peer.c */
 call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
+/* calls_import.c */
+call_fn call_import_begin, call_import_batch;
 /* calls_test.c */
 call_fn call_peer_test;
 

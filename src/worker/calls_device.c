@@ -10,10 +10,9 @@
 #define V10_ROOT_LAST JOINERY__V1__V10_ROOT__V10_ROOT_APP_KEY
 #define DEVICES_PAGE 64 /* so that a page fits in a frame */
 
-/* Lay the given settings over a row. */
-static enum jy_err
-apply_settings(const Joinery__V1__DeviceSettings *m, struct device_row *row,
-    struct errctx *ec)
+enum jy_err
+call_apply_settings(const Joinery__V1__DeviceSettings *m,
+    struct device_row *row, struct errctx *ec)
 {
 	const struct {
 		const char *field;
@@ -83,7 +82,7 @@ call_device_set(struct call *c, struct errctx *ec)
 		err = get_or_new(c, &id, &row, ec);
 	}
 	if (err == JY_OK && q->settings != NULL) {
-		err = apply_settings(q->settings, &row, ec);
+		err = call_apply_settings(q->settings, &row, ec);
 	}
 	if (err == JY_OK && q->nwk_key != NULL) {
 		err = convert_sealed("nwk_key", q->nwk_key, &nwk, ec);
@@ -148,6 +147,16 @@ to_device(struct arena *arena, const struct device_row *row)
 	m->nwk_key_generation = row->nwk_key.generation;
 	m->has_app_key_generation = m->has_app_key;
 	m->app_key_generation = row->app_key.generation;
+	if (row->nwk_check.known) {
+		convert_binary(arena, row->nwk_check.value,
+		    sizeof(row->nwk_check.value), &m->has_nwk_key_check_value,
+		    &m->nwk_key_check_value);
+	}
+	if (row->app_check.known) {
+		convert_binary(arena, row->app_check.value,
+		    sizeof(row->app_check.value), &m->has_app_key_check_value,
+		    &m->app_key_check_value);
+	}
 	m->has_created_ms = 1;
 	m->created_ms = row->created_ms;
 	m->has_changed_ms = 1;

@@ -35,6 +35,17 @@ count_join(const struct work *w, struct counters *n)
 #undef X
 }
 
+static void
+count_import(const struct work *w, struct counters *n)
+{
+	const Joinery__V1__ImportBatchRequest *q = w->request->import_batch;
+	struct call_import_counts done = call_import_count(&w->response);
+
+	if (!q->has_dry_run || !q->dry_run) {
+		counters_add(n->devices_imported, done.created + done.replaced);
+	}
+}
+
 static bool
 is_token_error(enum jy_err err)
 {
@@ -53,6 +64,9 @@ work_count(const struct work *w, struct counters *n)
 	}
 	if (w->def == NULL) {
 		return;
+	}
+	if (w->def->which == JOINERY__V1__REQUEST__CALL_IMPORT_BATCH) {
+		count_import(w, n);
 	}
 	switch ((int)w->def->which) {
 	case JOINERY__V1__REQUEST__CALL_JOIN:
@@ -129,6 +143,19 @@ log_refused_join(const struct work *w)
 	    errcode_hint(code));
 }
 
+/* A batch is one line, whatever is in it. */
+static void
+import_object(const struct work *w, char out[CALL_OBJECT_MAX])
+{
+	const Joinery__V1__ImportBatchRequest *q = w->request->import_batch;
+	struct call_import_counts n = call_import_count(&w->response);
+
+	(void)snprintf(out, CALL_OBJECT_MAX,
+	    "created=%u same=%u replaced=%u refused=%u%s", n.created, n.same,
+	    n.replaced, n.refused,
+	    q->has_dry_run && q->dry_run ? " dry_run=1" : "");
+}
+
 static void
 log_call(const struct work *w)
 {
@@ -137,6 +164,10 @@ log_call(const struct work *w)
 
 	if (w->def != NULL) {
 		call_object(w->request, object);
+	}
+	if (w->response.result_case ==
+	    JOINERY__V1__RESPONSE__RESULT_IMPORT_BATCH) {
+		import_object(w, object);
 	}
 	if (w->err == JY_OK) {
 		log_notice("admin", "done", "request=%s peer=\"%s\" call=%s %s",

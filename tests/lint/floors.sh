@@ -30,10 +30,10 @@ p11-kit/:     hsm/
 lmdb.h:       src/store/lmdb
 event2/:      src/front/
 event.h:      src/front/
-openssl/:     src/front/tls tools/client_link. tools/seal. tools/sim tools/bench_cert.
+openssl/:     src/front/tls tools/client_link. tools/seal. tools/seal_digest. tools/seal_file. tools/sim tools/bench_cert.
 protobuf-c/:  proto/ src/worker/ src/front/ src/bi/ tools/
 .pb-c.h:      proto/ src/worker/ src/front/ src/bi/ tools/
-jansson.h:    src/bi/ tools/client_bi. tools/ctl_euis_json.
+jansson.h:    src/bi/ tools/client_bi. tools/ctl_euis_json. tools/ctl_seal
 '
 
 # Folders of system headers; any other <folder/header.h> needs a door.

@@ -220,6 +220,12 @@ run_cipher(const EVP_CIPHER *cipher, int encrypt, const uint8_t *key,
 }
 
 void
+ossl_ecb_256(const uint8_t key[32], const uint8_t in[16], uint8_t out[16])
+{
+	run_cipher(EVP_aes_256_ecb(), 1, key, in, 16, out, 16);
+}
+
+void
 ossl_ecb(bool encrypt, const uint8_t key[16], const uint8_t *in, size_t len,
     uint8_t *out)
 {
@@ -239,7 +245,7 @@ ossl_wrap(const uint8_t *kek, size_t kek_len, const uint8_t *key, size_t len,
 
 /* RSA-OAEP of the transport key, with OpenSSL's defaults: SHA-1, MGF1. */
 static size_t
-oaep(const uint8_t *der, size_t der_len, const uint8_t transport[32],
+oaep(const uint8_t *der, size_t der_len, const uint8_t *transport, size_t len,
     uint8_t *out, size_t cap)
 {
 	const uint8_t *p = der;
@@ -253,24 +259,33 @@ oaep(const uint8_t *der, size_t der_len, const uint8_t transport[32],
 	assert_int_equal(EVP_PKEY_encrypt_init(ctx), 1);
 	assert_int_equal(
 	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING), 1);
-	assert_int_equal(EVP_PKEY_encrypt(ctx, out, &cap, transport, 32), 1);
+	assert_int_equal(EVP_PKEY_encrypt(ctx, out, &cap, transport, len), 1);
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(key);
 	return cap;
+}
+
+size_t
+seal_transport(struct hsm *hsm, const uint8_t *transport, size_t len,
+    uint8_t import_key[HSM_FINGERPRINT_LEN], uint8_t ciphertext[512])
+{
+	uint8_t der[HSM_PUBLIC_KEY_MAX], sha[32];
+	size_t der_len = 0;
+
+	assert_int_equal(
+	    hsm_import_key(hsm, der, &der_len, import_key, NULL), JY_OK);
+	(void)SHA256(der, der_len, sha);
+	assert_memory_equal(sha, import_key, sizeof(sha));
+	return oaep(der, der_len, transport, len, ciphertext, 512);
 }
 
 void
 seal_for(struct hsm *hsm, const uint8_t *key, size_t len, struct sealing *out)
 {
 	static const uint8_t zeros[16];
-	uint8_t der[HSM_PUBLIC_KEY_MAX], transport[32], mac[16], sha[32];
+	uint8_t transport[32], mac[16];
 	struct hsm_sealed *sealed = &out->sealed;
-	size_t der_len = 0;
 
-	assert_int_equal(
-	    hsm_import_key(hsm, der, &der_len, out->import_key, NULL), JY_OK);
-	(void)SHA256(der, der_len, sha);
-	assert_memory_equal(sha, out->import_key, sizeof(sha));
 	assert_int_equal(RAND_bytes(transport, sizeof(transport)), 1);
 	ossl_cmac(key, len, zeros, sizeof(zeros), mac);
 	memcpy(out->kcv, mac, sizeof(out->kcv));
@@ -278,8 +293,8 @@ seal_for(struct hsm *hsm, const uint8_t *key, size_t len, struct sealing *out)
 	*sealed = (struct hsm_sealed){
 		.import_key = out->import_key,
 		.transport_key = out->transport_key,
-		.transport_key_len = oaep(der, der_len, transport,
-		    out->transport_key, sizeof(out->transport_key)),
+		.transport_key_len = seal_transport(hsm, transport,
+		    sizeof(transport), out->import_key, out->transport_key),
 		.wrapped_key = out->wrapped_key,
 		.wrapped_key_len = len + 8,
 		.kcv = out->kcv,

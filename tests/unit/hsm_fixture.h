@@ -56,9 +56,18 @@ struct sealing {
 void seal_for(
     struct hsm *hsm, const uint8_t *key, size_t len, struct sealing *out);
 
+/*
+ * Seal a transport key of len octets for the import key of hsm; returns the
+ * length of the ciphertext.
+ */
+size_t seal_transport(struct hsm *hsm, const uint8_t *transport, size_t len,
+    uint8_t import_key[HSM_FINGERPRINT_LEN], uint8_t ciphertext[512]);
+
 /* Independent answers, by OpenSSL. */
 void ossl_cmac(const uint8_t *key, size_t key_len, const uint8_t *data,
     size_t len, uint8_t mac[16]);
+/* AES-256-ECB of one block. */
+void ossl_ecb_256(const uint8_t key[32], const uint8_t in[16], uint8_t out[16]);
 void ossl_ecb(bool encrypt, const uint8_t key[16], const uint8_t *in,
     size_t len, uint8_t *out);
 void ossl_wrap(const uint8_t *kek, size_t kek_len, const uint8_t *key,

@@ -58,6 +58,7 @@ static const struct row {
 	{ HSM_KEK, 0, 0, 0, 1, 0, 0, 1, 1 },
 	{ TEMPLATE_CANARY, 1, 0, 0, 0, 0, 0, 1, 1 },
 	{ TEMPLATE_TRANSPORT, 0, 0, 0, 0, 1, 0, 1, 1 },
+	{ TEMPLATE_KEYFILE, 0, 0, 1, 0, 1, 0, 1, 2 },
 	{ TEMPLATE_LOOP, 0, 0, 0, 1, 1, 0, 1, 1 },
 	{ TEMPLATE_PARCEL, 0, 0, 0, 0, 0, 1, 1, 0 },
 	{ TEMPLATE_CLEAR, 0, 0, 0, 0, 0, 1, 0, 0 },

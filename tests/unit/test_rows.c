@@ -63,6 +63,7 @@ a_device(void)
 	row.activation.roaming = ROAMING_LISTED;
 	row.activation.roaming_net_id_count = 1;
 	row.activation.roaming_net_ids[0] = 0x600001;
+	row.nwk_check = (struct key_check){ true, { 0xC0, 0xC1, 0xC2, 0xC3 } };
 	return row;
 }
 
@@ -101,6 +102,9 @@ a_nonce(void)
 	0x01, 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x03, 0x04, /* NSID */ \
 	    0x02,                                             /* roaming */ \
 	    0x01, 0x60, 0x00, 0x01
+#define CHECKS_V3 \
+	0x01, 0xC0, 0xC1, 0xC2, 0xC3,    /* of the NwkKey */ \
+	    0x00, 0x00, 0x00, 0x00, 0x00 /* of the AppKey: not known */
 #define NONCE_V1 \
 	0xFF, 0xFF, 0xFF,     /* JoinNonce */ \
 	    0x01, 0x01, 0x00, /* DevNonce */ \
@@ -140,7 +144,8 @@ a_nonce(void)
 static void
 test_layouts(void **state)
 {
-	static const uint8_t device[] = { 0x02, DEVICE_V1, ACTIVATION_V2 };
+	static const uint8_t device[] = { 0x03, DEVICE_V1, ACTIVATION_V2,
+		CHECKS_V3 };
 	static const uint8_t app[] = {
 		0x01, /* version */
 		0x00,
@@ -172,8 +177,8 @@ test_layouts(void **state)
 }
 
 /*
- * A row of version 1 reads as one with the new fields not set; one octet less
- * or more is refused, as is the version octet of a shorter or longer one.
+ * A row of an older version reads as one with the new fields not set; one octet
+ * less or more is refused, as is the version octet of a shorter or longer one.
  */
 #define ASSERT_V1(kind, expected_row, octets) \
 	do { \
@@ -192,7 +197,7 @@ test_layouts(void **state)
 		assert_int_equal( \
 		    row_decode_##kind(buf, sizeof(octets) + 1, &out, NULL), \
 		    JY_ECORRUPT); \
-		buf[0] = 2; \
+		buf[0]++; \
 		assert_int_equal( \
 		    row_decode_##kind(buf, sizeof(octets), &out, NULL), \
 		    JY_ECORRUPT); \
@@ -206,6 +211,7 @@ static void
 test_version_1(void **state)
 {
 	static const uint8_t device[] = { 0x01, DEVICE_V1 };
+	static const uint8_t device_2[] = { 0x02, DEVICE_V1, ACTIVATION_V2 };
 	static const uint8_t nonce[] = { 0x01, NONCE_V1 };
 	static const uint8_t peer[] = { 0x01, PEER_V1 };
 	struct device_row d = a_device();
@@ -213,6 +219,8 @@ test_version_1(void **state)
 	struct peer_row p = { .revision = 7, .role = PEER_NS };
 
 	(void)state;
+	d.nwk_check = (struct key_check){ 0 };
+	ASSERT_V1(device, d, device_2);
 	d.activation.has_ns_id = false;
 	d.activation.ns_id = (struct eui64){ { 0 } };
 	d.activation.roaming = ROAMING_DEFAULT;
@@ -271,8 +279,9 @@ test_version_1(void **state)
 		assert_int_equal( \
 		    row_decode_##kind(buf, len, &out, &ec), JY_ECORRUPT); \
 		assert_non_null(strstr(ec.text, \
-		    buf[0] == 2 ? "version 2 is not known" \
-				: "version 3 is not known")); \
+		    buf[0] == 2       ? "version 2 is not known" \
+			: buf[0] == 3 ? "version 3 is not known" \
+				      : "version 4 is not known")); \
 	} while (0)
 
 static void

@@ -345,6 +345,94 @@ test_nonces_reset(void **state)
 	assert_int_equal(c.session.join_nonce, 301);
 }
 
+/* What an import puts: many rows, each with a fate of its own. */
+static void
+test_put_batch(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_change c[5] = { 0 };
+	struct device_change *const batch[] = { &c[0], &c[1], &c[2], &c[3],
+		&c[4] };
+	struct errctx why = ERRCTX_INIT;
+	struct nonce_row nonces;
+	struct device_id id = util_device_id(1);
+	size_t used;
+
+	for (unsigned i = 0; i < ARRAY_LEN(c); i++) {
+		c[i].row = util_device(i + 1);
+	}
+	c[0].start = (struct nonce_start){ .join_nonce = 7,
+		.has_dev_nonce = true,
+		.dev_nonce = 300,
+		.counted = true };
+	c[1].row.revision = 3; /* it is not there */
+	c[2].row.nwk_key.generation = 5;
+	c[2].start.join_nonce = 0x1000000;
+	(void)strcpy(c[3].row.app, c[4].row.app);
+	(void)strcpy(c[3].row.name, "taken");
+	(void)strcpy(c[4].row.name, "taken");
+	c[4].ec = &why;
+	assert_int_equal(
+	    store_device_put_batch(s, batch, ARRAY_LEN(c), NULL), JY_OK);
+	assert_int_equal(c[0].err, JY_OK);
+	assert_int_equal(c[1].err, JY_ECONFLICT);
+	assert_int_equal(c[2].err, JY_EINVAL);
+	assert_int_equal(c[3].err, JY_OK);
+	assert_int_equal(c[4].err, JY_EEXIST);
+	assert_non_null(strstr(why.text, "taken"));
+	assert_true(util_has_device(s, 1));
+	assert_false(util_has_device(s, 2));
+	assert_false(util_has_device(s, 5));
+
+	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(nonces.join_nonce, 7);
+	assert_int_equal(nonces.dev_nonce, 300);
+	assert_int_equal(nonces.counted, 301);
+	assert_int_equal(used, 0);
+	assert_false(store_nonces_below(&nonces, &c[0].start));
+	assert_int_equal(store_device_put_batch(s, batch, 0, NULL), JY_OK);
+}
+
+/* Nonces go up only; one that is no counter is remembered as used. */
+static void
+test_nonces_raised(void **state)
+{
+	struct store *s = store_of(state);
+	struct device_change c = { .row = util_device(1) };
+	struct device_change *const batch[] = { &c };
+	struct device_id id = util_device_id(1);
+	struct nonce_row nonces;
+	struct join_view view;
+	size_t used;
+
+	c.start = (struct nonce_start){
+		.join_nonce = 9, .has_dev_nonce = true, .dev_nonce = 40
+	};
+	assert_int_equal(store_device_put_batch(s, batch, 1, NULL), JY_OK);
+	assert_int_equal(c.err, JY_OK);
+	assert_int_equal(store_join_view(s, &id, 40, &view, NULL), JY_OK);
+	assert_true(view.dev_nonce_seen);
+	assert_int_equal(store_join_view(s, &id, 39, &view, NULL), JY_OK);
+	assert_false(view.dev_nonce_seen);
+
+	c.row.revision = 1;
+	c.start = (struct nonce_start){
+		.join_nonce = 8, .has_dev_nonce = true, .dev_nonce = 30
+	};
+	assert_int_equal(store_device_put_batch(s, batch, 1, NULL), JY_OK);
+	assert_int_equal(c.err, JY_OK);
+	assert_int_equal(store_nonces_get(s, &id, &nonces, &used, NULL), JY_OK);
+	assert_int_equal(nonces.join_nonce, 9);
+	assert_int_equal(nonces.dev_nonce, 40);
+	assert_int_equal(nonces.counted, 0);
+	assert_int_equal(used, 2);
+	assert_false(store_nonces_below(&nonces, &c.start));
+	c.start.counted = true;
+	assert_true(store_nonces_below(&nonces, &c.start));
+	c.start = (struct nonce_start){ .join_nonce = 10 };
+	assert_true(store_nonces_below(&nonces, &c.start));
+}
+
 static void
 test_refusals(void **state)
 {
@@ -562,6 +650,8 @@ main(void)
 		CASE(test_join_conflict),
 		CASE(test_sessions_kept),
 		CASE(test_nonces_reset),
+		CASE(test_put_batch),
+		CASE(test_nonces_raised),
 		CASE(test_refusals),
 		CASE(test_refusal_flood),
 		CASE(test_refusal_flushed_alone),

@@ -272,7 +272,7 @@ assert_schema(uint8_t version)
 static void
 put_old_rows_raw(unsigned n)
 {
-	const size_t device_new = 11, nonce_new = 3;
+	const size_t device_new = 21, nonce_new = 3;
 	struct device_row device = util_device(n);
 	struct nonce_row nonces = { .join_nonce = 5 };
 	uint8_t buf[ROW_MAX];
@@ -320,7 +320,7 @@ test_old_store(void **state)
 	store_close(s);
 
 	/* The programs of before would take its rows for damaged. */
-	assert_schema(2);
+	assert_schema(3);
 }
 
 /* One value more or less; what LMDB said. */
@@ -414,7 +414,7 @@ test_old_store_full(void **state)
 	s = util_open(&config);
 	assert_int_equal(store_app_put(s, &app, NULL), JY_OK);
 	store_close(s);
-	assert_schema(2);
+	assert_schema(3);
 	(void)close(hold[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -464,7 +464,7 @@ test_corrupt_app(void **state)
 static void
 test_newer_schema(void **state)
 {
-	static const uint8_t newer[] = { 0, 0, 0, 3 };
+	static const uint8_t newer[] = { 0, 0, 0, 4 };
 	struct store_config config = util_config("lmdb", dir);
 
 	(void)state;

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Transport keys of sealed key files.  RSA is slow and a file has many keys,
+ * so the last few transport keys stay unwrapped, known by their ciphertext.
+ * Only a thread in the lane touches them.
+ */
+#include <string.h>
+
+#include "hsm/internal.h"
+#include "src/base/hex.h"
+
+#define TRANSPORT_LEN 32
+
+/* ---- the few there are ---- */
+
+static struct hsm_transport *
+transport_find(struct hsm *hsm, const uint8_t *ciphertext, size_t len)
+{
+	for (size_t i = 0; i < TRANSPORTS_MAX; i++) {
+		struct hsm_transport *t = &hsm->transports[i];
+
+		if (t->len == len &&
+		    memcmp(t->ciphertext, ciphertext, len) == 0) {
+			return t;
+		}
+	}
+	return NULL;
+}
+
+/* The place that was used least lately; NULL: all are in use. */
+static struct hsm_transport *
+transport_place(struct hsm *hsm)
+{
+	struct hsm_transport *oldest = NULL;
+
+	for (size_t i = 0; i < TRANSPORTS_MAX; i++) {
+		struct hsm_transport *t = &hsm->transports[i];
+
+		if (t->pins == 0 &&
+		    (oldest == NULL || t->used < oldest->used)) {
+			oldest = t;
+		}
+	}
+	return oldest;
+}
+
+/* A lane_work: unwrap, by the ciphertext that is in place. */
+static CK_RV
+transport_fill(struct hsm *hsm, void *arg)
+{
+	struct hsm_transport *t = arg;
+	const struct template_spec spec = { .row = TEMPLATE_KEYFILE,
+		.origin = ORIGIN_UNWRAP,
+		.len = TRANSPORT_LEN };
+	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
+	struct unwrap oaep = { { CKM_RSA_PKCS_OAEP, &params, sizeof(params) },
+		hsm->import_private, t->ciphertext, t->len };
+
+	t->handle = CK_INVALID_HANDLE;
+	return template_make(hsm, &spec, unwrap_make, &oaep, &t->handle);
+}
+
+static void
+transport_forget(struct hsm *hsm, struct hsm_transport *t)
+{
+	object_destroy(hsm, t->handle);
+	*t = (struct hsm_transport){ .handle = CK_INVALID_HANDLE };
+}
+
+/* Under the lane. */
+static enum jy_err
+transport_add(struct hsm *hsm, const uint8_t *ciphertext, size_t len,
+    struct hsm_transport **out, struct errctx *ec)
+{
+	struct hsm_transport *t = transport_place(hsm);
+	enum jy_err err;
+
+	if (t == NULL) {
+		return err_set(ec, JY_EBUSY,
+		    "keys of %d other files are being imported",
+		    TRANSPORTS_MAX);
+	}
+	if (t->len > 0) {
+		transport_forget(hsm, t);
+	}
+	memcpy(t->ciphertext, ciphertext, len);
+	t->len = len;
+	err = lane_run(hsm, transport_fill, t, "unwrap a transport key", ec);
+	if (err == JY_OK) {
+		*out = t;
+	} else {
+		transport_forget(hsm, t);
+	}
+	return err;
+}
+
+static enum jy_err
+check_import_key(const struct hsm *hsm,
+    const uint8_t import_key[HSM_FINGERPRINT_LEN], struct errctx *ec)
+{
+	char theirs[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
+	char ours[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
+
+	if (memcmp(import_key, hsm->import_fingerprint, HSM_FINGERPRINT_LEN) ==
+	    0) {
+		return JY_OK;
+	}
+	hex_format(import_key, HSM_FINGERPRINT_LEN, theirs);
+	hex_format(hsm->import_fingerprint, HSM_FINGERPRINT_LEN, ours);
+	return err_set(ec, JY_EINVAL,
+	    "sealed for import key %s; this token has %s", theirs, ours);
+}
+
+enum jy_err
+hsm_transport_get(struct hsm *hsm,
+    const uint8_t import_key[HSM_FINGERPRINT_LEN], const uint8_t *ciphertext,
+    size_t len, struct hsm_transport **out, struct errctx *ec)
+{
+	enum jy_err err = check_import_key(hsm, import_key, ec);
+	struct hsm_transport *t;
+
+	if (err != JY_OK) {
+		return err;
+	}
+	if (len != hsm->import_modulus_len || len > TRANSPORT_CIPHERTEXT_MAX) {
+		return err_set(ec, JY_EINVAL,
+		    "transport key has %zu octets, not %zu", len,
+		    hsm->import_modulus_len);
+	}
+	lane_enter(hsm);
+	t = transport_find(hsm, ciphertext, len);
+	if (t == NULL) {
+		err = transport_add(hsm, ciphertext, len, &t, ec);
+	}
+	if (err == JY_OK && t != NULL) {
+		t->pins++;
+		t->used = ++hsm->transport_uses;
+		*out = t;
+	}
+	lane_leave(hsm);
+	return err;
+}
+
+void
+hsm_transport_put(struct hsm *hsm, struct hsm_transport *t)
+{
+	if (t != NULL) {
+		lane_enter(hsm);
+		jy_assert(t->pins > 0);
+		t->pins--;
+		lane_leave(hsm);
+	}
+}
+
+/* ---- what it is for ---- */
+
+struct transport_work {
+	struct hsm_transport *t;
+	CK_RV (*run)(struct hsm *hsm, const struct transport_work *w);
+	struct landing *landing;
+	const struct hsm_wrapped *wrapped;
+	const uint8_t *block;
+	const uint8_t *data;
+	size_t len;
+	struct secret_block *mac;
+};
+
+/* A lane_work: once more if the handle went stale. */
+static CK_RV
+transport_run(struct hsm *hsm, void *arg)
+{
+	const struct transport_work *w = arg;
+	CK_RV rv = w->run(hsm, w);
+
+	if (rv_class(rv) == RV_HANDLE) {
+		rv = transport_fill(hsm, w->t);
+		if (rv == CKR_OK) {
+			rv = w->run(hsm, w);
+		}
+	}
+	return rv;
+}
+
+static enum jy_err
+transport_do(struct hsm *hsm, struct transport_work *w, const char *what,
+    struct errctx *ec)
+{
+	enum jy_err err;
+
+	lane_enter(hsm);
+	err = lane_run(hsm, transport_run, w, what, ec);
+	lane_leave(hsm);
+	return err;
+}
+
+static CK_RV
+run_mac(struct hsm *hsm, const struct transport_work *w)
+{
+	const struct template_spec spec = {
+		.row = HSM_MAC, .origin = ORIGIN_DERIVE, .len = 16
+	};
+	struct derivation d = { w->t->handle, w->block };
+	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+	CK_RV rv;
+
+	rv = template_make(hsm, &spec, derive_make, &d, &key);
+	if (rv == CKR_OK) {
+		rv = op_cmac(
+		    hsm, hsm->scratch.handle, key, w->data, w->len, w->mac);
+		object_destroy(hsm, key);
+	}
+	return rv;
+}
+
+enum jy_err
+hsm_transport_check(struct hsm *hsm, struct hsm_transport *t,
+    const uint8_t block[16], const uint8_t *data, size_t len,
+    const uint8_t mac[HSM_MAC_LEN], struct errctx *ec)
+{
+	struct secret_block computed AUTO_WIPE = { { 0 } };
+	struct transport_work w = { .t = t,
+		.run = run_mac,
+		.block = block,
+		.data = data,
+		.len = len,
+		.mac = &computed };
+	enum jy_err err = transport_do(hsm, &w, "MAC of a key file", ec);
+
+	if (err == JY_OK && !secret_eq(computed.b, mac, HSM_MAC_LEN)) {
+		err = err_set(ec, JY_EKCV, "the MAC does not match");
+	}
+	return err;
+}
+
+static CK_RV
+run_import(struct hsm *hsm, const struct transport_work *w)
+{
+	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
+		.key = w->t->handle,
+		.blob = w->wrapped->key,
+		.blob_len = w->wrapped->len };
+
+	return landing_prove_and_keep(
+	    hsm, w->landing, &u, w->wrapped->kcv, true);
+}
+
+enum jy_err
+hsm_key_import_under(struct hsm *hsm, struct hsm_transport *t,
+    const struct hsm_wrapped *wrapped, size_t key_len,
+    enum hsm_template template, const struct hsm_id *id, const char *label,
+    struct errctx *ec)
+{
+	struct landing l = landing_of(key_len, template, id, label);
+	struct transport_work w = {
+		.t = t, .run = run_import, .landing = &l, .wrapped = wrapped
+	};
+	enum jy_err err;
+
+	if (wrapped->len != key_len + 8) {
+		return err_set(ec, JY_EINVAL,
+		    "wrapped key has %zu octets, not %zu", wrapped->len,
+		    key_len + 8);
+	}
+	err = transport_do(hsm, &w, "import a key", ec);
+	if (err == JY_OK && l.kcv_differs) {
+		return err_set(ec, JY_EKCV,
+		    "key check value does not match: another key was meant");
+	}
+	return err;
+}

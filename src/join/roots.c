@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Root keys on their way into the token and out of it. */
+#include "src/join/roots.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/log.h"
+#include "src/join/keys.h"
+
+/*
+ * A generation is random, so that two admins at once, or a device deleted and
+ * registered again, never mean the same object of the token.
+ */
+static uint32_t
+new_generation(const struct join_env *env)
+{
+	uint32_t generation = 0;
+
+	while (generation == 0) {
+		env->sys->random(&generation, sizeof(generation));
+	}
+	return generation;
+}
+
+/* Import one; its check value was compared in the token. */
+static enum jy_err
+import_root(const struct join_env *env, const struct device_id *id,
+    const struct root_source *source, uint8_t role, struct device_key *key,
+    struct key_check *check, struct errctx *ec)
+{
+	const struct device_key fresh = {
+		.generation = new_generation(env),
+		.role = role,
+	};
+	char dev[EUI64_STR_LEN], label[64];
+	struct hsm_id key_id;
+	enum jy_err err;
+
+	keys_root_id(id, &fresh, &key_id);
+	(void)snprintf(label, sizeof(label), "joinery %s %s",
+	    role == KEY_NWK ? "NwkKey" : "AppKey",
+	    eui64_str(&id->dev_eui, dev));
+	err = source->sealed != NULL
+	    ? hsm_key_import(env->hsm, source->sealed, ROOT_KEY_LEN,
+		  keys_root_template(role), &key_id, label, ec)
+	    : hsm_key_import_under(env->hsm, source->transport, source->wrapped,
+		  ROOT_KEY_LEN, keys_root_template(role), &key_id, label, ec);
+	if (err == JY_OK) {
+		*key = fresh;
+		check->known = true;
+		memcpy(check->value,
+		    source->sealed != NULL ? source->sealed->kcv
+					   : source->wrapped->kcv,
+		    sizeof(check->value));
+	}
+	return err;
+}
+
+void
+roots_destroy(const struct join_env *env, const struct device_id *id,
+    const struct device_key *key)
+{
+	struct errctx ec = ERRCTX_INIT;
+	char dev[EUI64_STR_LEN];
+	struct hsm_id key_id;
+	enum jy_err err;
+
+	if (key->generation == 0) {
+		return;
+	}
+	keys_root_id(id, key, &key_id);
+	err = hsm_key_destroy(env->hsm, &key_id, &ec);
+	if (err != JY_OK && err != JY_ENOKEY) {
+		log_warn("registry", "old root key stays in the token",
+		    "dev_eui=%s role=%c generation=%u error=\"%s\"",
+		    eui64_str(&id->dev_eui, dev), key->role, key->generation,
+		    err_detail(&ec, err));
+	}
+}
+
+static bool
+same_key(const struct device_key *a, const struct device_key *b)
+{
+	return a->generation == b->generation && a->role == b->role;
+}
+
+static uint64_t
+old_key_pack(const struct device_key *key)
+{
+	return (uint64_t)key->role << 32 | key->generation;
+}
+
+static struct device_key
+old_key_unpack(uint64_t packed)
+{
+	return (struct device_key){
+		.generation = (uint32_t)packed,
+		.role = (uint8_t)(packed >> 32),
+	};
+}
+
+/* Does a session need this root key to derive its keys again? */
+static bool
+is_needed(
+    const struct device_key *key, const struct session_row *sessions, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (same_key(key, &sessions[i].nwk_key) ||
+		    same_key(key, &sessions[i].app_key)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+enum jy_err
+roots_destroy_old(
+    const struct join_env *env, struct device_row *row, struct errctx *ec)
+{
+	struct session_row sessions[STORE_SESSIONS_MAX];
+	size_t n = 0;
+	uint8_t kept = 0;
+	enum jy_err err;
+
+	if (row->old_key_count == 0) {
+		return JY_OK;
+	}
+	err = store_session_list(
+	    env->store, &row->id, sessions, STORE_SESSIONS_MAX, &n, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	for (size_t i = 0; i < row->old_key_count; i++) {
+		struct device_key key = old_key_unpack(row->old_keys[i]);
+
+		if (is_needed(&key, sessions, n)) {
+			row->old_keys[kept++] = row->old_keys[i];
+		} else {
+			roots_destroy(env, &row->id, &key);
+		}
+	}
+	row->old_key_count = kept;
+	return JY_OK;
+}
+
+/* Put a key that is being replaced on the row's list. */
+static enum jy_err
+retire_root(
+    struct device_row *row, const struct device_key *key, struct errctx *ec)
+{
+	if (key->generation == 0) {
+		return JY_OK;
+	}
+	if (row->old_key_count == STORE_OLD_KEYS_MAX) {
+		return err_set(ec, JY_EINUSE,
+		    "%d replaced root keys still serve sessions; let the "
+		    "device join first, or delete it",
+		    STORE_OLD_KEYS_MAX);
+	}
+	row->old_keys[row->old_key_count++] = old_key_pack(key);
+	return JY_OK;
+}
+
+/* An AppKey needs the rights of a root only where it is one. */
+static uint8_t
+app_key_role(const struct device_row *row)
+{
+	return row->v10_root_is_app_key || row->nwk_key.generation == 0
+	    ? KEY_APP_ROOT
+	    : KEY_APP;
+}
+
+enum jy_err
+roots_import(const struct join_env *env, struct device_row *row,
+    const struct root_sources *sources, struct errctx *ec)
+{
+	struct device_key old_nwk = row->nwk_key;
+	enum jy_err err = JY_OK;
+
+	if (root_given(&sources->nwk)) {
+		err = import_root(env, &row->id, &sources->nwk, KEY_NWK,
+		    &row->nwk_key, &row->nwk_check, ec);
+	}
+	if (err == JY_OK && root_given(&sources->app)) {
+		err = import_root(env, &row->id, &sources->app,
+		    app_key_role(row), &row->app_key, &row->app_check, ec);
+	}
+	if (err == JY_OK && row->v10_root_is_app_key &&
+	    row->app_key.role == KEY_APP) {
+		err = err_set(ec, JY_EINVAL,
+		    "the AppKey was imported for 1.1 only; to make it the "
+		    "root of 1.0.x joins, import it again");
+	}
+	if (err != JY_OK && !same_key(&old_nwk, &row->nwk_key)) {
+		roots_destroy(env, &row->id, &row->nwk_key);
+	}
+	return err;
+}
+
+enum jy_err
+roots_prepare(const struct join_env *env, struct device_row *row,
+    const struct root_sources *sources, struct errctx *ec)
+{
+	enum jy_err err = roots_destroy_old(env, row, ec);
+
+	row->changed_ms = env->sys->now_ms();
+	if (row->revision == 0) {
+		row->created_ms = row->changed_ms;
+	}
+	if (err == JY_OK && root_given(&sources->nwk)) {
+		err = retire_root(row, &row->nwk_key, ec);
+	}
+	if (err == JY_OK && root_given(&sources->app)) {
+		err = retire_root(row, &row->app_key, ec);
+	}
+	return err;
+}
+
+void
+roots_undo(const struct join_env *env, const struct device_row *row,
+    const struct root_sources *sources)
+{
+	if (root_given(&sources->nwk)) {
+		roots_destroy(env, &row->id, &row->nwk_key);
+	}
+	if (root_given(&sources->app)) {
+		roots_destroy(env, &row->id, &row->app_key);
+	}
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that import sealed key files. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/errcode.h"
+#include "src/join/import.h"
+#include "src/worker/calls.h"
+#include "src/worker/convert.h"
+
+#define DIGEST_LEN 32
+#define WRAPPED_LEN 24
+#define DEV_NONCE_MAX 0xFFFFU
+
+/* What K is derived from; its NUL is not part of it. */
+static const uint8_t mac_key_block[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y',
+	'-', 'k', 'e', 'y', 'f', 'i', 'l', 'e', '1' };
+
+static enum jy_err
+get_transport(struct call *c, protobuf_c_boolean has_import_key,
+    const ProtobufCBinaryData *import_key, const ProtobufCBinaryData *sealed,
+    struct hsm_transport **out, struct errctx *ec)
+{
+	uint8_t fingerprint[HSM_FINGERPRINT_LEN];
+	enum jy_err err = convert_octets("import_key", has_import_key,
+	    import_key, fingerprint, sizeof(fingerprint), ec);
+
+	return err == JY_OK ? hsm_transport_get(c->env->hsm, fingerprint,
+				  sealed->data, sealed->len, out, ec)
+			    : err;
+}
+
+enum jy_err
+call_import_begin(struct call *c, struct errctx *ec)
+{
+	const Joinery__V1__ImportBeginRequest *q = c->request->import_begin;
+	uint8_t digest[DIGEST_LEN], mac[HSM_MAC_LEN];
+	struct hsm_transport *transport = NULL;
+	enum jy_err err;
+
+	err = convert_octets(
+	    "digest", q->has_digest, &q->digest, digest, sizeof(digest), ec);
+	if (err == JY_OK) {
+		err = convert_octets(
+		    "mac", q->has_mac, &q->mac, mac, sizeof(mac), ec);
+	}
+	if (err == JY_OK) {
+		err = get_transport(c, q->has_import_key, &q->import_key,
+		    &q->transport_key, &transport, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	err = hsm_transport_check(c->env->hsm, transport, mac_key_block, digest,
+	    sizeof(digest), mac, ec);
+	hsm_transport_put(c->env->hsm, transport);
+	if (err == JY_EKCV) {
+		return err_replace(ec, JY_EKCV,
+		    "the file's MAC does not match: it was changed or cut");
+	}
+	if (err == JY_OK) {
+		call_answer_done(c);
+	}
+	return err;
+}
+
+/* out borrows the message. */
+static enum jy_err
+convert_wrapped(const char *field, const Joinery__V1__WrappedKey *m, bool *has,
+    struct hsm_wrapped *out, struct errctx *ec)
+{
+	*has = m != NULL;
+	if (m == NULL) {
+		return JY_OK;
+	}
+	if (m->wrapped_key.len != WRAPPED_LEN) {
+		return err_set(ec, JY_EINVAL,
+		    "%s: a wrapped root key has %d octets, not %zu", field,
+		    WRAPPED_LEN, m->wrapped_key.len);
+	}
+	if (m->check_value.len != HSM_KCV_LEN) {
+		return err_set(ec, JY_EINVAL,
+		    "%s: a check value has %d octets, not %zu", field,
+		    HSM_KCV_LEN, m->check_value.len);
+	}
+	*out = (struct hsm_wrapped){ m->wrapped_key.data, m->wrapped_key.len,
+		m->check_value.data };
+	return JY_OK;
+}
+
+static enum jy_err
+convert_start(const Joinery__V1__Nonces *m, const struct device_row *row,
+    struct nonce_start *out, struct errctx *ec)
+{
+	*out = (struct nonce_start){ 0 };
+	if (m == NULL) {
+		return JY_OK;
+	}
+	if (m->has_join_nonce && m->join_nonce > LW_JOIN_NONCE_MAX) {
+		return err_set(
+		    ec, JY_EINVAL, "join_nonce %u is too large", m->join_nonce);
+	}
+	if (m->has_dev_nonce && m->dev_nonce > DEV_NONCE_MAX) {
+		return err_set(
+		    ec, JY_EINVAL, "dev_nonce %u is too large", m->dev_nonce);
+	}
+	out->join_nonce = m->has_join_nonce ? m->join_nonce : 0;
+	out->has_dev_nonce = m->has_dev_nonce;
+	out->dev_nonce = m->has_dev_nonce ? (uint16_t)m->dev_nonce : 0;
+	out->counted =
+	    m->has_dev_nonce && lw_version_counts_dev_nonce(row->mac_version);
+	return JY_OK;
+}
+
+static enum jy_err
+convert_device(
+    struct call *c, const Joinery__V1__ImportDevice *m, struct import_device *d)
+{
+	struct errctx *ec = &d->ec;
+	struct device_id id;
+	enum jy_err err = convert_device_id(m->id, &id, ec);
+
+	if (err == JY_OK) {
+		err = store_device_get(c->env->store, &id, &d->old, ec);
+	}
+	if (err == JY_ENOTFOUND) {
+		err_clear(ec);
+		d->old = (struct device_row){ .id = id };
+		err = JY_OK;
+	}
+	d->row = d->old;
+	if (err == JY_OK && m->settings != NULL) {
+		err = call_apply_settings(m->settings, &d->row, ec);
+	}
+	if (err == JY_OK) {
+		err = convert_wrapped(
+		    "nwk_key", m->nwk_key, &d->has_nwk, &d->nwk, ec);
+	}
+	if (err == JY_OK) {
+		err = convert_wrapped(
+		    "app_key", m->app_key, &d->has_app, &d->app, ec);
+	}
+	if (err == JY_OK && !d->has_nwk && !d->has_app) {
+		err = err_set(ec, JY_EINVAL, "the device comes without a key");
+	}
+	return err == JY_OK ? convert_start(m->nonces, &d->row, &d->start, ec)
+			    : err;
+}
+
+/* A device that comes twice would be planned twice by what was there. */
+static void
+refuse_twins(struct import_batch *batch)
+{
+	for (size_t i = 1; i < batch->n; i++) {
+		struct import_device *d = &batch->devices[i];
+
+		for (size_t j = 0; j < i && d->err == JY_OK; j++) {
+			if (device_id_eq(
+				&batch->devices[j].row.id, &d->row.id)) {
+				d->err = err_set(&d->ec, JY_EINVAL,
+				    "the device comes twice");
+			}
+		}
+	}
+}
+
+static Joinery__V1__ImportResult *
+to_result(struct arena *arena, const struct import_device *d)
+{
+	static const Joinery__V1__ImportOutcome outcomes[] = {
+		[IMPORT_CREATED] = JOINERY__V1__IMPORT_OUTCOME__IMPORT_CREATED,
+		[IMPORT_SAME] = JOINERY__V1__IMPORT_OUTCOME__IMPORT_SAME,
+		[IMPORT_REPLACED] =
+		    JOINERY__V1__IMPORT_OUTCOME__IMPORT_REPLACED,
+	};
+	Joinery__V1__ImportResult *m =
+	    convert_new(arena, &joinery__v1__import_result__descriptor);
+
+	if (d->outcome == IMPORT_REFUSED) {
+		m->has_code = 1;
+		m->code = errcode_of(d->err);
+		m->reason = arena_text(arena, err_detail(&d->ec, d->err));
+	} else {
+		m->has_outcome = 1;
+		m->outcome = outcomes[d->outcome];
+	}
+	return m;
+}
+
+static void
+answer_batch(struct call *c, const struct import_batch *batch)
+{
+	Joinery__V1__ImportBatchAnswer *m = convert_new(
+	    c->arena, &joinery__v1__import_batch_answer__descriptor);
+
+	m->results = arena_alloc(c->arena, batch->n * sizeof(m->results[0]));
+	m->n_results = batch->n;
+	for (size_t i = 0; i < batch->n; i++) {
+		m->results[i] = to_result(c->arena, &batch->devices[i]);
+	}
+	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_IMPORT_BATCH;
+	c->response->import_batch = m;
+}
+
+enum jy_err
+call_import_batch(struct call *c, struct errctx *ec)
+{
+	const Joinery__V1__ImportBatchRequest *q = c->request->import_batch;
+	struct import_batch batch = { .n = q->n_devices,
+		.replace = q->has_replace && q->replace,
+		.dry_run = q->has_dry_run && q->dry_run };
+	enum jy_err err;
+
+	if (q->n_devices == 0 || q->n_devices > IMPORT_BATCH_MAX) {
+		return err_set(ec, JY_EINVAL,
+		    "a batch has 1 to %d devices, not %zu", IMPORT_BATCH_MAX,
+		    q->n_devices);
+	}
+	err = get_transport(c, q->has_import_key, &q->import_key,
+	    &q->transport_key, &batch.transport, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	batch.devices = sys_xcalloc(batch.n, sizeof(batch.devices[0]));
+	for (size_t i = 0; i < batch.n; i++) {
+		batch.devices[i].err =
+		    convert_device(c, q->devices[i], &batch.devices[i]);
+	}
+	refuse_twins(&batch);
+	err = import_run(c->env, &batch, ec);
+	if (err == JY_OK) {
+		answer_batch(c, &batch);
+	}
+	free(batch.devices);
+	hsm_transport_put(c->env->hsm, batch.transport);
+	return err;
+}
+
+struct call_import_counts
+call_import_count(const Joinery__V1__Response *response)
+{
+	const Joinery__V1__ImportBatchAnswer *m = response->import_batch;
+	struct call_import_counts n = { 0 };
+
+	if (response->result_case !=
+	    JOINERY__V1__RESPONSE__RESULT_IMPORT_BATCH) {
+		return n;
+	}
+	for (size_t i = 0; i < m->n_results; i++) {
+		Joinery__V1__ImportOutcome outcome = m->results[i]->outcome;
+
+		n.created +=
+		    outcome == JOINERY__V1__IMPORT_OUTCOME__IMPORT_CREATED;
+		n.same += outcome == JOINERY__V1__IMPORT_OUTCOME__IMPORT_SAME;
+		n.replaced +=
+		    outcome == JOINERY__V1__IMPORT_OUTCOME__IMPORT_REPLACED;
+		n.refused += !m->results[i]->has_outcome;
+	}
+	return n;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of "joineryctl import" share.  The file is read twice: first
+ * all of it, for its form and its MAC; then line by line, while batches are on
+ * their way.  Nothing in it is a key in clear.
+ */
+#ifndef JY_TOOLS_CTL_IMPORT_H
+#define JY_TOOLS_CTL_IMPORT_H
+
+#include "tools/ctl.h"
+#include "tools/keyfile.h"
+#include "tools/seal_digest.h"
+
+/* ---- ctl_import_file.c ---- */
+
+struct import_file;
+
+/* What a file holds, once all of it was read. */
+struct import_sums {
+	struct keyfile_header header;
+	uint64_t devices; /* device lines, wrong ones too */
+	uint64_t wrong;
+	uint8_t mac[KEYFILE_MAC_LEN];
+	uint8_t digest[SEAL_DIGEST_LEN];       /* what the MAC is over */
+	uint8_t check_values[SEAL_DIGEST_LEN]; /* of all lines, in order */
+};
+
+/* Fails with CTL_LOCAL. */
+enum ctl_exit import_file_open(
+    struct ctl *ctl, const char *path, struct import_file **out) JY_CHECK;
+void import_file_close(struct import_file *f);
+
+/* To the beginning, for another reading. */
+enum ctl_exit import_file_rewind(
+    struct ctl *ctl, struct import_file *f) JY_CHECK;
+
+enum import_line {
+	IMPORT_LINE,  /* *device is one */
+	IMPORT_WRONG, /* a device line, and ctl->error.text what is wrong */
+	IMPORT_END    /* the file was read and sums are complete */
+};
+
+/*
+ * The next device line and its number.  Fails with CTL_LOCAL for a file that
+ * is none of the format.  A device that the file names twice is wrong.
+ */
+enum ctl_exit import_file_next(struct ctl *ctl, struct import_file *f,
+    enum import_line *kind, struct keyfile_device *device,
+    uint64_t *line) JY_CHECK;
+
+/* The header is known behind the first device line, the rest at the end. */
+const struct import_sums *import_file_sums(const struct import_file *f);
+
+/* ---- ctl_import_show.c ---- */
+
+struct import_counts {
+	uint64_t created, same, replaced, refused;
+};
+
+static inline uint64_t
+import_counts_all(const struct import_counts *n)
+{
+	return n->created + n->same + n->replaced + n->refused;
+}
+
+struct import_progress {
+	bool terminal;
+	bool drawn; /* there is a line to be cleared */
+	uint64_t start_us;
+	uint64_t shown_us;
+	uint64_t total;
+};
+
+void import_progress_begin(struct import_progress *p, uint64_t total);
+/* Say how far it is, unless that was just said. */
+void import_progress_show(
+    struct import_progress *p, const struct import_counts *n);
+/* Before anything else is written to the terminal, and at the end. */
+void import_progress_clear(struct import_progress *p);
+
+/* A line that is not done; code is "" for one that was never sent. */
+void import_show_refused(struct import_progress *p, uint64_t line,
+    const char *code, const char *reason);
+
+void import_show_summary(struct ctl *ctl, const struct import_sums *sums,
+    const struct import_counts *n, uint64_t took_us);
+
+/* ---- ctl_import_send.c ---- */
+
+struct import_send;
+
+struct import_options {
+	bool replace, dry_run, strict;
+};
+
+struct import_send *import_send_new(struct ctl *ctl,
+    const struct import_sums *sums, const struct import_options *options,
+    struct import_progress *progress, struct import_counts *counts);
+void import_send_free(struct import_send *s);
+
+/*
+ * Take a device; blocks while enough are on their way.  Fails when the server
+ * cannot be reached, or cannot work, for longer than it should; and, if
+ * strict, when a line was refused.
+ */
+enum ctl_exit import_send_add(struct import_send *s,
+    const struct keyfile_device *device, uint64_t line) JY_CHECK;
+
+/* Wait until all that was taken is done. */
+enum ctl_exit import_send_finish(struct import_send *s) JY_CHECK;
+
+/* Is the file's MAC right? */
+enum ctl_exit import_send_begin(struct import_send *s) JY_CHECK;
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SHA-256 of what comes piece by piece. */
+#ifndef JY_TOOLS_SEAL_DIGEST_H
+#define JY_TOOLS_SEAL_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEAL_DIGEST_LEN 32
+
+struct seal_digest;
+
+/* Never fail: without SHA-256 or memory the process ends. */
+struct seal_digest *seal_digest_new(void);
+void seal_digest_add(struct seal_digest *d, const void *p, size_t len);
+
+/* *d is freed. */
+void seal_digest_end(struct seal_digest *d, uint8_t out[SEAL_DIGEST_LEN]);
+
+#endif
