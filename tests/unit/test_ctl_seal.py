@@ -308,7 +308,8 @@ class JsonLines(Seal):
         self.assertEqual(answer["error"]["code"], "LOCAL")
         done = self.run_ctl(f"{HEAD}\n{ROW}\n", "--json")
         self.assertEqual(json.loads(done.stdout), {
-            "format": "csv", "devices": 1, "out": self.out})
+            "format": "csv", "devices": 1, "out": self.out,
+            "import_key": keyfile.fingerprint(PRIVATE.public_key())})
 
 
 def tts(**more):
