@@ -2,7 +2,7 @@
 /*
  * joineryctl: the administrator's tool.  Every run is one verb: a question to
  * the server, or a run of the worker program.  Clear keys exist here, in
- * ctl_key.c and seal.c, and in no process of the server.
+ * ctl_key.c, ctl_seal*.c and seal*.c, and in no process of the server.
  */
 #include "config.h"
 

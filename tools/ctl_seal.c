@@ -305,12 +305,17 @@ check_out(struct ctl *ctl)
 static enum jy_err
 file_begin(struct seal_run *run, struct errctx *ec)
 {
+	uint8_t fingerprint[SEAL_FINGERPRINT_LEN];
 	uint8_t *der = NULL;
 	size_t len = 0;
 	enum jy_err err =
 	    seal_read_pem(ctl_value(run->ctl, IMPORT_KEY), &der, &len, ec);
 
 	if (err == JY_OK) {
+		err = seal_fingerprint(der, len, fingerprint, ec);
+	}
+	if (err == JY_OK) {
+		hex_format(fingerprint, sizeof(fingerprint), run->fingerprint);
 		err = seal_file_begin(
 		    ctl_value(run->ctl, OUT), der, len, &run->file, ec);
 	}
@@ -365,6 +370,7 @@ show_done(struct seal_run *run)
 		    (unsigned long long)run->devices);
 		show_named(&ctl->show, "devices", number);
 	}
+	show_named(&ctl->show, "import_key", run->fingerprint);
 	show_named(&ctl->show, "out", ctl_value(ctl, OUT));
 	return CTL_OK;
 }

@@ -117,6 +117,7 @@ struct seal_run {
 	struct seal_device defaults;
 	struct secret *memory;      /* of *device */
 	struct seal_device *device; /* the one being read */
+	char fingerprint[2 * KEYFILE_FINGERPRINT_LEN + 1]; /* in hexadecimal */
 	struct seal_file *file;
 	struct eui_set *seen;
 	bool allow_weak;

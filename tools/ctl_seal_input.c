@@ -33,6 +33,7 @@ fill(struct seal_input *in, struct errctx *ec)
 	ssize_t n;
 
 	in->at = 0;
+	secret_wipe(secret_data(in->chunk), secret_len(in->chunk));
 	do {
 		n = read(in->fd, secret_data(in->chunk) + len, CHUNK_LEN - len);
 		if (n < 0) {
@@ -84,6 +85,14 @@ keep(struct seal_input *in, int c, uint64_t line, struct errctx *ec)
 	secret_data(in->text)[len] = (uint8_t)c;
 	secret_set_len(in->text, len + 1);
 	return JY_OK;
+}
+
+/* The next text may be shorter, and would leave an end of the last one. */
+static void
+text_begin(struct seal_input *in)
+{
+	secret_wipe(secret_data(in->text), secret_len(in->text));
+	secret_set_len(in->text, 0);
 }
 
 /* ---- the file ---- */
@@ -178,7 +187,7 @@ seal_input_line(struct seal_input *in, char **text, size_t *len, uint64_t *line,
 	int c = 0;
 
 	*line = in->line;
-	secret_set_len(in->text, 0);
+	text_begin(in);
 	while ((err = next(in, &c, ec)) == JY_OK && c != '\n' &&
 	    c != END_OF_FILE) {
 		err = keep(in, c, *line, ec);
@@ -268,7 +277,7 @@ seal_input_object(struct seal_input *in, char **text, size_t *len,
 	int c = 0;
 	enum jy_err err = to_object(in, &c, ec);
 
-	secret_set_len(in->text, 0);
+	text_begin(in);
 	*line = in->line;
 	if (err == JY_OK && c == END_OF_FILE) {
 		*text = NULL;

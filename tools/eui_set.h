@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The devices a file has named, and on which line: to find those it names
- * twice.  Some 30 octets a device.
+ * twice.  At most some 80 octets a device, while it grows.
  */
 #ifndef JY_TOOLS_EUI_SET_H
 #define JY_TOOLS_EUI_SET_H

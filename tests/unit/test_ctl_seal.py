@@ -308,7 +308,8 @@ class JsonLines(Seal):
         self.assertEqual(answer["error"]["code"], "LOCAL")
         done = self.run_ctl(f"{HEAD}\n{ROW}\n", "--json")
         self.assertEqual(json.loads(done.stdout), {
-            "format": "csv", "devices": 1, "out": self.out})
+            "format": "csv", "devices": 1, "out": self.out,
+            "import_key": keyfile.fingerprint(PRIVATE.public_key())})
 
 
 def tts(**more):
@@ -427,6 +428,71 @@ class ChirpStack(Seal):
     def test_abp_is_passed_over(self):
         self.refused(json.dumps({"device": {"devEui": DEV}, "device_profile":
                                  {"supportsOtaa": False}}), "no device in")
+
+
+def read_memory(pid):
+    """All that a process can write to; root only, it is not dumpable."""
+    octets = []
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, \
+            open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            area, mode = line.split()[:2]
+            start, end = (int(x, 16) for x in area.split("-"))
+            if not mode.startswith("rw") or end - start > 1 << 30:
+                continue
+            try:
+                memory.seek(start)
+                octets.append(memory.read(end - start))
+            except OSError:
+                pass
+    return b"\0".join(octets)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "reads another process's memory")
+@unittest.skipIf("asan" in CTL or "tsan" in CTL, "keeps what was freed")
+class Memory(Seal):
+    def seal_and_look(self, rows, planted):
+        """While more input is awaited, nothing is left of what was read."""
+        with subprocess.Popen(
+                [CTL, "seal", "-", "--import-key", PUBLIC, "--out", self.out],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
+            child.stdin.write(rows)
+            child.stdin.flush()
+            self.wait_for_output(child.pid)
+            octets = read_memory(child.pid)
+            child.stdin.close()
+            self.assertEqual(child.wait(), 0)
+        # The search finds what is there: an option that was given.
+        self.assertTrue(PUBLIC.encode() in octets)
+        for form in (planted.encode(), planted.upper().encode(),
+                     bytes.fromhex(planted)):
+            self.assertFalse(form in octets, "a key was left in memory")
+
+    def wait_for_output(self, pid):
+        """Until it sleeps in read(2), having written some of the devices."""
+        quiet = 0
+        deadline = time.time() + 60
+        while quiet < 5:
+            self.assertLess(time.time(), deadline)
+            time.sleep(0.1)
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                sleeps = f.read().rsplit(")", 1)[1].split()[0] == "S"
+            sizes = [os.path.getsize(self.path(name))
+                     for name in os.listdir(self.folder.name)]
+            quiet = quiet + 1 if sleeps and max(sizes, default=0) > 0 else 0
+
+    def test_csv(self):
+        other = f"{JOIN},%016x,1.0.3,{NWK}\n"
+        rows = HEAD + "\n" + ROW + "\n" + "".join(
+            other % i for i in range(4000))
+        self.seal_and_look(rows.encode(), APP)
+
+    def test_json(self):
+        rows = json.dumps(tts()) + "".join(json.dumps(tts(
+            ids={"dev_eui": dev(i + 1), "join_eui": JOIN},
+            root_keys={"app_key": {"key": NWK}})) for i in range(2000)
+            if dev(i + 1) != DEV)
+        self.seal_and_look(rows.encode(), APP)
 
 
 class Files(Seal):
