@@ -34,10 +34,13 @@ enum ctl_option {
 	OPT_COUNT
 };
 
-/* A set of options is an uint64_t. */
-_Static_assert(OPT_COUNT <= 64, "too many options for one set");
+/* A set of options: a bit each.  Joinery's database wants 64 bits anyway. */
+__extension__ typedef unsigned __int128 ctl_set;
 
-#define O(id) (UINT64_C(1) << OPT_##id)
+_Static_assert(OPT_COUNT <= 128, "too many options for one set");
+
+#define CTL_BIT(option) ((ctl_set)1 << (option))
+#define O(id) CTL_BIT(OPT_##id)
 #define CTL_GLOBAL \
 	(O(SOCKET) | O(TCP) | O(CA) | O(CERT) | O(TLS_KEY) | O(CONFIG) | \
 	    O(TIMEOUT) | O(JSON) | O(HELP) | O(SHOW_VERSION))
@@ -57,8 +60,8 @@ typedef enum ctl_exit verb_run(struct ctl *ctl);
 struct verb {
 	const char *words;
 	const char *operand;
-	uint64_t required;
-	uint64_t optional;
+	ctl_set required;
+	ctl_set optional;
 	verb_run *run;
 	const char *help;
 };
@@ -80,7 +83,7 @@ struct ctl_args {
 	size_t word_count;
 	const struct verb *verb; /* NULL until it is known */
 	const char *operand;     /* NULL if the verb takes none */
-	uint64_t given;
+	ctl_set given;
 	const char *value[OPT_COUNT]; /* of options given; the last one */
 	struct ctl_list net_ids;
 	struct ctl_list roaming_net_ids;

@@ -91,7 +91,7 @@ static enum ctl_exit
 option_record(struct ctl *ctl, enum ctl_option option, const char *value)
 {
 	struct ctl_args *a = &ctl->args;
-	uint64_t bit = UINT64_C(1) << option;
+	ctl_set bit = CTL_BIT(option);
 	size_t max = 0;
 	struct ctl_list *list = option_list(a, option, &max);
 
@@ -226,10 +226,10 @@ static enum ctl_exit
 verb_check_options(struct ctl *ctl)
 {
 	const struct verb *verb = ctl->args.verb;
-	uint64_t known = verb->required | verb->optional | CTL_GLOBAL;
+	ctl_set known = verb->required | verb->optional | CTL_GLOBAL;
 
 	for (size_t i = 0; i < OPT_COUNT; i++) {
-		uint64_t bit = UINT64_C(1) << i;
+		ctl_set bit = CTL_BIT(i);
 		bool given = (ctl->args.given & bit) != 0;
 
 		if (given && (known & bit) == 0) {
@@ -370,7 +370,7 @@ args_texts(struct ctl *ctl, const struct args_text_row *rows, size_t n)
 enum ctl_exit
 args_exclude(struct ctl *ctl, enum ctl_option a, enum ctl_option b)
 {
-	const uint64_t both = UINT64_C(1) << a | UINT64_C(1) << b;
+	const ctl_set both = CTL_BIT(a) | CTL_BIT(b);
 
 	if ((ctl->args.given & both) == both) {
 		return ctl_fail(ctl, CTL_USAGE, NULL,

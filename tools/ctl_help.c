@@ -50,12 +50,12 @@ help_usage(FILE *out, const struct verb *verb)
 		line_put(&line, verb->operand);
 	}
 	for (size_t i = 0; i < OPT_COUNT; i++) {
-		if ((verb->required & (UINT64_C(1) << i)) != 0) {
+		if ((verb->required & CTL_BIT(i)) != 0) {
 			put_option_usage(&line, i, true);
 		}
 	}
 	for (size_t i = 0; i < OPT_COUNT; i++) {
-		if ((verb->optional & (UINT64_C(1) << i)) != 0) {
+		if ((verb->optional & CTL_BIT(i)) != 0) {
 			put_option_usage(&line, i, false);
 		}
 	}
@@ -63,13 +63,13 @@ help_usage(FILE *out, const struct verb *verb)
 }
 
 static void
-put_options(FILE *out, uint64_t set)
+put_options(FILE *out, ctl_set set)
 {
 	for (size_t i = 0; i < OPT_COUNT; i++) {
 		const struct option_row *o = &ctl_options[i];
 		char text[64];
 
-		if ((set & (UINT64_C(1) << i)) != 0) {
+		if ((set & CTL_BIT(i)) != 0) {
 			(void)snprintf(
 			    text, sizeof(text), "--%s %s", o->name, o->value);
 			(void)fprintf(out, "  %-30s %s\n", text, o->help);
