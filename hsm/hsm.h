@@ -295,7 +295,7 @@ struct hsm_stored {
 	uint8_t mac[HSM_BINDING_LEN]; /* over number, ID and blob */
 };
 
-/* On failure nothing of it is left. */
+/* JY_ENOKEY when the number is taken.  On failure nothing of it is left. */
 enum jy_err hsm_storage_make(
     struct hsm *hsm, uint32_t storage, struct errctx *ec) JY_CHECK;
 
@@ -339,6 +339,12 @@ enum jy_err hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
 enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
     uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
+
+/*
+ * How many key objects with an ID of len octets that begins with one of the
+ * letters the token had at start-up, and has by what this process did since.
+ */
+size_t hsm_key_count(struct hsm *hsm, const char *letters, size_t len);
 
 /* Destroy the token object; JY_ENOKEY when there is none. */
 enum jy_err hsm_key_destroy(

@@ -98,6 +98,7 @@ struct template_spec {
 	enum template_origin origin;
 	CK_ULONG len;            /* of the key, in octets */
 	bool token;              /* a token object; else a session object */
+	bool loaded;             /* unwrapped by a U_LOADS key */
 	const struct hsm_id *id; /* NULL: none */
 	const char *label;       /* NULL: none */
 };
@@ -115,6 +116,7 @@ struct template
 	CK_ULONG len;
 	CK_MECHANISM_TYPE allowed[3];
 	CK_ATTRIBUTE unwraps[UNWRAP_ATTRS_MAX]; /* of CKA_UNWRAP_TEMPLATE */
+	CK_MECHANISM_TYPE unwraps_allowed[3];
 };
 
 void template_build(struct template *t, const struct hsm *hsm,

@@ -17,6 +17,12 @@ struct store_ops;
 #define META_STORAGE "storage"
 #define STORAGE_STATE_LEN 8
 
+#define META_NUMBER_LEN 8
+
+/* Add to a number as meta values hold it (len 0: none yet), in place. */
+enum jy_err meta_number_add(uint8_t value[META_NUMBER_LEN], size_t len,
+    int64_t delta, uint64_t max, uint64_t *now, struct errctx *ec) JY_CHECK;
+
 /* struct storage_state as octets; JY_ECORRUPT for another length. */
 void storage_state_encode(
     const struct storage_state *state, uint8_t out[STORAGE_STATE_LEN]);
@@ -117,6 +123,8 @@ struct store_ops {
 	enum jy_err (*root_list)(struct store_db *db,
 	    const struct root_row *after, struct root_row *rows, size_t cap,
 	    size_t *n, bool *more, struct errctx *ec);
+	enum jy_err (*root_count)(
+	    struct store_db *db, uint64_t *n, struct errctx *ec);
 	enum jy_err (*root_replace)(struct store_db *db,
 	    const struct root_batch *batch, struct errctx *ec);
 	enum jy_err (*storage_get)(struct store_db *db,
@@ -169,6 +177,9 @@ struct store_ops {
 	    uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 	enum jy_err (*meta_put)(struct store_db *db, const char *key,
 	    const uint8_t *value, size_t len, struct errctx *ec);
+
+	enum jy_err (*meta_add)(struct store_db *db, const char *key,
+	    int64_t delta, uint64_t max, uint64_t *now, struct errctx *ec);
 
 	/* Fill in commits and syncs. */
 	void (*stats)(struct store_db *db, struct store_stats *out);

@@ -43,6 +43,8 @@ enum jy_err lmdb_root_delete(struct store_db *db,
 enum jy_err lmdb_root_list(struct store_db *db, const struct root_row *after,
     struct root_row *rows, size_t cap, size_t *n, bool *more,
     struct errctx *ec);
+enum jy_err lmdb_root_count(
+    struct store_db *db, uint64_t *n, struct errctx *ec);
 enum jy_err lmdb_root_replace(
     struct store_db *db, const struct root_batch *batch, struct errctx *ec);
 enum jy_err lmdb_storage_get(
@@ -85,5 +87,7 @@ enum jy_err lmdb_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err lmdb_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
+enum jy_err lmdb_meta_add(struct store_db *db, const char *key, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec);
 void lmdb_stats(struct store_db *store, struct store_stats *out);
 #endif

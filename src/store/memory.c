@@ -119,27 +119,6 @@ mem_join_view(struct store_db *db, const struct device_id *id,
 }
 
 /*
- * The session of a device with the highest JoinNonce below a bound: sessions
- * are listed by ID, but JoinNonces tell the order in which they were made.
- */
-static const struct session_row *
-session_below(
-    const struct memory *m, const struct device_id *id, uint32_t bound)
-{
-	const struct session_row *found = NULL;
-
-	for (size_t i = 0; i < m->sessions.n; i++) {
-		const struct session_row *s = list_at(&m->sessions, i);
-
-		if (cmp_device(&s->device, id) == 0 && s->join_nonce < bound &&
-		    (found == NULL || s->join_nonce > found->join_nonce)) {
-			found = s;
-		}
-	}
-	return found;
-}
-
-/*
  * While a device has more than keep sessions, remove the oldest, but neither
  * the live one nor the one just made.
  */
@@ -474,33 +453,6 @@ mem_nonces_reset(
 	return memory_written(m, known ? JY_OK : JY_ENOTFOUND);
 }
 
-/* ---- sessions ---- */
-
-static enum jy_err
-mem_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
-    struct session_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	return memory_unlock(m, list_get(&m->sessions, id, row));
-}
-
-static enum jy_err
-mem_session_list(struct store_db *db, const struct device_id *id,
-    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	const struct session_row *s = session_below(m, id, UINT32_MAX);
-
-	(void)ec;
-	for (*n = 0; s != NULL && *n < cap; (*n)++) {
-		rows[*n] = *s;
-		s = session_below(m, id, s->join_nonce);
-	}
-	return memory_unlock(m, JY_OK);
-}
-
 /* There is no disk, so nothing is ever flushed. */
 static void
 mem_stats(struct store_db *db, struct store_stats *out)
@@ -575,6 +527,7 @@ const struct store_ops store_memory_ops = {
 	.root_get = mem_root_get,
 	.root_delete = mem_root_delete,
 	.root_list = mem_root_list,
+	.root_count = mem_root_count,
 	.root_replace = mem_root_replace,
 	.storage_get = mem_storage_get,
 	.storage_set = mem_storage_set,
@@ -595,5 +548,6 @@ const struct store_ops store_memory_ops = {
 	.peer_by_credential = mem_peer_by_credential,
 	.meta_get = mem_meta_get,
 	.meta_put = mem_meta_put,
+	.meta_add = mem_meta_add,
 	.stats = mem_stats,
 };

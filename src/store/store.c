@@ -311,6 +311,12 @@ store_root_list(struct store *s, const struct root_row *after,
 }
 
 enum jy_err
+store_root_count(struct store *s, uint64_t *n, struct errctx *ec)
+{
+	return s->ops->root_count(s->db, n, ec);
+}
+
+enum jy_err
 store_root_replace(struct store *s, const struct root_change *changes, size_t n,
     size_t *replaced, struct errctx *ec)
 {
@@ -545,6 +551,14 @@ store_meta_put(struct store *s, const char *key, const uint8_t *value,
 		    STORE_LABEL_MAX, key);
 	}
 	return s->ops->meta_put(s->db, key, value, len, ec);
+}
+
+enum jy_err
+store_meta_add(struct store *s, const char *key, int64_t delta, uint64_t max,
+    uint64_t *now, struct errctx *ec)
+{
+	jy_assert(label_ok(key));
+	return s->ops->meta_add(s->db, key, delta, max, now, ec);
 }
 
 void

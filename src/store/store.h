@@ -224,6 +224,10 @@ struct root_change {
 	struct root_row row; /* of the same device and key */
 };
 
+/* How many there are. */
+enum jy_err store_root_count(
+    struct store *s, uint64_t *n, struct errctx *ec) JY_CHECK;
+
 /*
  * Replace many in one transaction; those that changed meanwhile are left
  * alone.  *replaced says how many were.  JY_ECONFLICT, and nothing is, when
@@ -338,6 +342,14 @@ enum jy_err store_meta_get(struct store *s, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec) JY_CHECK;
 enum jy_err store_meta_put(struct store *s, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec) JY_CHECK;
+
+/*
+ * Add to a number of the installation, which starts at 0 and never goes below;
+ * *now is what it is then.  JY_ELIMIT, and it stays, when a positive delta
+ * takes it beyond max; the detail says how far it is.
+ */
+enum jy_err store_meta_add(struct store *s, const char *key, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec) JY_CHECK;
 
 struct store_stats {
 	uint64_t commits; /* transactions made durable */

@@ -212,11 +212,14 @@ log_accepted_join(const struct work *w)
 void
 work_log(const struct work *w)
 {
+	char object[CALL_OBJECT_MAX];
+
 	if (w->err == JY_EFORGED) {
+		call_object(w->request, object);
 		log_error("store",
 		    "a root key belongs elsewhere: somebody changed the "
 		    "database",
-		    "request=%s", w->envelope->request_id);
+		    "request=%s %s", w->envelope->request_id, object);
 	}
 	if (w->joins && w->err == JY_OK) {
 		log_accepted_join(w);
