@@ -304,7 +304,7 @@ enum jy_err hsm_import_keys(struct hsm *hsm, bool look,
 enum jy_err hsm_import_key_make(
     struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;
 
-/* JY_ENOKEY when there is none of that generation. */
+/* JY_ENOKEY when there is none of that generation; never the last one. */
 enum jy_err hsm_import_key_destroy(
     struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;
 

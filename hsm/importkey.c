@@ -257,19 +257,14 @@ import_scan(struct hsm *hsm, void *arg)
 			}
 		}
 	}
+	if (rv == CKR_OK && n == 0) {
+		return RV_NONE; /* or the login is lost: ask the canary */
+	}
 	if (rv == CKR_OK) {
 		memcpy(hsm->imports, keys, n * sizeof(keys[0]));
 		hsm->import_count = n;
 	}
 	return rv;
-}
-
-CK_RV
-import_find(struct hsm *hsm, void *arg)
-{
-	CK_RV rv = import_scan(hsm, arg);
-
-	return rv == CKR_OK && hsm->import_count == 0 ? RV_NONE : rv;
 }
 
 const struct import_key *
@@ -328,11 +323,6 @@ import_check(struct hsm *hsm, const uint8_t fingerprint[HSM_FINGERPRINT_LEN],
 	}
 	if (key == NULL) {
 		hex_format(fingerprint, HSM_FINGERPRINT_LEN, theirs);
-		if (hsm->import_count == 0) {
-			return err_set(ec, JY_EINVAL,
-			    "sealed for import key %s; this token has none",
-			    theirs);
-		}
 		hex_format(
 		    import_newest(hsm)->fingerprint, HSM_FINGERPRINT_LEN, ours);
 		return err_set(ec, JY_EINVAL,
@@ -468,8 +458,7 @@ destroy(struct hsm *hsm, void *arg)
 	if (key == NULL) {
 		return RV_NONE;
 	}
-	rv = P11(hsm, C_DestroyObject(hsm->anchor, key->handle));
-	return rv == CKR_OK ? import_scan(hsm, NULL) : rv;
+	return P11(hsm, C_DestroyObject(hsm->anchor, key->handle));
 }
 
 enum jy_err
@@ -479,6 +468,9 @@ hsm_import_key_destroy(struct hsm *hsm, uint32_t generation, struct errctx *ec)
 
 	lane_enter(hsm);
 	err = lane_run(hsm, destroy, &generation, "destroy an import key", ec);
+	if (err == JY_OK) {
+		err = scan(hsm, ec);
+	}
 	lane_leave(hsm);
 	return err;
 }

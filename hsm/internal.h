@@ -388,9 +388,8 @@ struct import_key {
 	uint8_t fingerprint[HSM_FINGERPRINT_LEN];
 };
 
-/* Lane_works: see which there are; the second is RV_NONE if there is none. */
+/* A lane_work: see which there are; RV_NONE if there is none. */
 CK_RV import_scan(struct hsm *hsm, void *arg);
-CK_RV import_find(struct hsm *hsm, void *arg);
 /* A lane_work: make a pair; arg is its generation, uint32_t. */
 CK_RV import_make(struct hsm *hsm, void *arg);
 

@@ -73,7 +73,7 @@ setup_find(struct hsm *hsm, struct errctx *ec)
 		err = find_prepared(hsm, audit_find, "audit key", ec);
 	}
 	return err != JY_OK ? err
-			    : find_prepared(hsm, import_find, "import key", ec);
+			    : find_prepared(hsm, import_scan, "import key", ec);
 }
 
 /* ---- making ---- */
@@ -159,7 +159,7 @@ prepare(struct hsm *hsm, bool *created_import, struct errctx *ec)
 		    ensure(hsm, audit_find, audit_make, "audit key", &made, ec);
 	}
 	if (err == JY_OK) {
-		err = ensure(hsm, import_find, first_import_make, "import key",
+		err = ensure(hsm, import_scan, first_import_make, "import key",
 		    created_import, ec);
 	}
 	return err;

@@ -29,7 +29,9 @@
 	((size_t)256 << 10) /* what the empty tables need, and air \
 			     */
 #define READERS_MAX 2048U
-#define SCHEMA_VERSION 3U /* 2: applications; 2, 3: rows of that version */
+#define SCHEMA_VERSION \
+	4U /* 2: applications; 2, 3: rows of that version; \
+	    * 4: audit log, import key */
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {
@@ -46,6 +48,7 @@ const struct table_def lmdb_tables[TABLE_COUNT] = {
 	[TABLE_KEKS] = { "keks", 0, true },
 	[TABLE_PEERS] = { "peers", 0, true },
 	[TABLE_CREDENTIALS] = { "credentials", 0, false },
+	[TABLE_AUDIT] = { "audit", 0, false },
 };
 
 /* ---- errors ---- */

@@ -232,6 +232,14 @@ static const struct field refusal_fields[] = {
 	TEXT(struct refusal_row, reason),
 };
 
+static const struct field audit_fields[] = {
+	UINT(struct audit_row, time_ms, 8, UINT64_MAX),
+	UINT(struct audit_row, event, 1, UINT8_MAX),
+	TEXT(struct audit_row, who),
+	TEXT(struct audit_row, text),
+	BYTES(struct audit_row, mac),
+};
+
 static const char *
 check_session(const void *row)
 {
@@ -287,6 +295,8 @@ static const struct layout peer_layout =
     LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
 static const struct layout refusal_layout =
     LAYOUT_1(refusal_fields, struct refusal_row, NULL);
+static const struct layout audit_layout =
+    LAYOUT_1(audit_fields, struct audit_row, NULL);
 
 static uint64_t
 uint_load(const uint8_t *at, size_t size)
@@ -573,3 +583,4 @@ ROW_CODEC(session)
 ROW_CODEC(kek)
 ROW_CODEC(peer)
 ROW_CODEC(refusal)
+ROW_CODEC(audit)

@@ -471,6 +471,57 @@ store_peer_by_as_id(
 	return s->ops->peer_by_credential(s->db, &c, row, ec);
 }
 
+/* ---- the audit log ---- */
+
+bool
+audit_head_eq(const struct audit_head *a, const struct audit_head *b)
+{
+	return a->seq == b->seq && memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
+}
+
+enum jy_err
+audit_beyond(uint64_t seq, struct errctx *ec)
+{
+	return err_set(ec, JY_ECORRUPT,
+	    "audit: event %llu lies beyond the end of the log",
+	    (unsigned long long)seq);
+}
+
+enum jy_err
+store_audit_head(struct store *s, struct audit_head *head, struct errctx *ec)
+{
+	return s->ops->audit_head(s->db, head, ec);
+}
+
+enum jy_err
+store_audit_add(struct store *s, const struct audit_row *row,
+    const struct audit_head *seen, struct errctx *ec)
+{
+	enum jy_err err = row_check_audit(row, ec);
+
+	jy_assert(row->seq == seen->seq + 1);
+	return err == JY_OK ? s->ops->audit_add(s->db, row, seen, ec) : err;
+}
+
+enum jy_err
+store_audit_get(
+    struct store *s, uint64_t seq, struct audit_row *row, struct errctx *ec)
+{
+	return s->ops->audit_get(s->db, seq, row, ec);
+}
+
+enum jy_err
+store_audit_list(struct store *s, uint64_t after, struct audit_row *rows,
+    size_t cap, size_t *n, bool *more, struct errctx *ec)
+{
+	if (after == UINT64_MAX) {
+		*n = 0;
+		*more = false;
+		return JY_OK;
+	}
+	return s->ops->audit_list(s->db, after, rows, cap, n, more, ec);
+}
+
 /* ---- the rest ---- */
 
 enum jy_err
@@ -481,16 +532,36 @@ store_meta_get(struct store *s, const char *key, uint8_t out[STORE_META_MAX],
 			     : JY_ENOTFOUND;
 }
 
+/* A key that the store does not keep for itself. */
+static enum jy_err
+meta_check(const char *key, size_t len, struct errctx *ec)
+{
+	if (!label_ok(key) || len > STORE_META_MAX ||
+	    strcmp(key, META_SCHEMA) == 0 || strcmp(key, META_AUDIT) == 0) {
+		return err_set(ec, JY_EINVAL, "not a value to keep: \"%.*s\"",
+		    STORE_LABEL_MAX, key);
+	}
+	return JY_OK;
+}
+
 enum jy_err
 store_meta_put(struct store *s, const char *key, const uint8_t *value,
     size_t len, struct errctx *ec)
 {
-	if (!label_ok(key) || len > STORE_META_MAX ||
-	    strcmp(key, META_SCHEMA) == 0) {
-		return err_set(ec, JY_EINVAL, "not a value to keep: \"%.*s\"",
-		    STORE_LABEL_MAX, key);
-	}
-	return s->ops->meta_put(s->db, key, value, len, ec);
+	enum jy_err err = meta_check(key, len, ec);
+
+	return err == JY_OK ? s->ops->meta_put(s->db, key, value, len, ec)
+			    : err;
+}
+
+enum jy_err
+store_meta_swap(struct store *s, const char *key, const struct meta_value *seen,
+    const struct meta_value *next, struct errctx *ec)
+{
+	enum jy_err err = meta_check(key, next->len, ec);
+
+	return err == JY_OK ? s->ops->meta_swap(s->db, key, seen, next, ec)
+			    : err;
 }
 
 void
