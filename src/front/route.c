@@ -161,6 +161,10 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 		route_by_batch(out, r->import_batch);
 		break;
 	case JOINERY__V1__REQUEST__CALL_IMPORT_BEGIN:
+	case JOINERY__V1__REQUEST__CALL_IMPORT_END:
+	case JOINERY__V1__REQUEST__CALL_IMPORT_KEY_ROTATE:
+	case JOINERY__V1__REQUEST__CALL_AUDIT_LIST:
+	case JOINERY__V1__REQUEST__CALL_AUDIT_VERIFY:
 	case JOINERY__V1__REQUEST__CALL_PING:
 	case JOINERY__V1__REQUEST__CALL_IMPORT_KEY:
 	case JOINERY__V1__REQUEST__CALL_DEVICE_LIST:
