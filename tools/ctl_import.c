@@ -105,7 +105,7 @@ import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
 	if (exit == CTL_OK) {
 		exit = compare(ctl, &first, import_file_sums(f));
 	}
-	if (exit == CTL_OK) {
+	if (exit == CTL_OK && !options.dry_run) {
 		exit = import_send_end(s, import_file_sums(f), receipt);
 	}
 	import_progress_clear(progress);

@@ -48,6 +48,7 @@ struct import_send {
 	struct import_progress *progress;
 	struct import_counts *counts;
 	uint8_t digest[SEAL_DIGEST_LEN], mac[KEYFILE_MAC_LEN];
+	uint64_t audit_seq; /* of the beginning */
 
 	struct batch *filling; /* or NULL */
 	size_t limit;          /* entries to send in one batch */
@@ -260,8 +261,6 @@ ask(struct import_send *s, Joinery__V1__Request *request,
 		    (s)->header.transport_key, (s)->header.transport_key_len); \
 		(call)->digest = octets((s)->digest, sizeof((s)->digest)); \
 		(call)->mac = octets((s)->mac, sizeof((s)->mac)); \
-		(call)->has_dry_run = 1; \
-		(call)->dry_run = (s)->options.dry_run; \
 	} while (0)
 
 enum ctl_exit
@@ -274,9 +273,15 @@ import_send_begin(struct import_send *s)
 	enum ctl_exit exit;
 
 	PUT_FILE(&call, s);
+	call.has_dry_run = 1;
+	call.dry_run = s->options.dry_run;
 	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BEGIN;
 	request.import_begin = &call;
-	exit = ask(s, &request, JOINERY__V1__RESPONSE__RESULT_DONE, &response);
+	exit = ask(
+	    s, &request, JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT, &response);
+	if (exit == CTL_OK) {
+		s->audit_seq = response->import_event->audit_seq;
+	}
 	client_free(response);
 	return exit;
 }
@@ -307,14 +312,16 @@ import_send_end(struct import_send *s, const struct import_sums *sums,
 	call.same = to_count(s->counts->same);
 	call.replaced = to_count(s->counts->replaced);
 	call.refused = to_count(s->counts->refused);
-	call.has_check_values = 1;
+	call.has_check_values = call.has_audit_seq = 1;
 	call.check_values = octets(check_values, sizeof(check_values));
+	call.audit_seq = s->audit_seq;
 	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_END;
 	request.import_end = &call;
 	exit = ask(
-	    s, &request, JOINERY__V1__RESPONSE__RESULT_IMPORT_END, &response);
+	    s, &request, JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT, &response);
 	if (exit == CTL_OK) {
-		const Joinery__V1__ImportEndAnswer *m = response->import_end;
+		const Joinery__V1__ImportEventAnswer *m =
+		    response->import_event;
 
 		out->seq = m->audit_seq;
 		memset(out->mac, 0, sizeof(out->mac));
@@ -353,6 +360,8 @@ batch_send(struct import_send *s, struct batch *b, struct errctx *ec)
 	call.has_replace = call.has_dry_run = 1;
 	call.replace = s->options.replace;
 	call.dry_run = s->options.dry_run;
+	call.has_audit_seq = !s->options.dry_run;
+	call.audit_seq = s->audit_seq;
 	request.has_id = 1;
 	request.id = b->id = ++s->last_id;
 	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BATCH;

@@ -82,6 +82,53 @@ check_file(struct call *c, const struct file_name *f,
 	    : err;
 }
 
+/* What changes devices must have begun with an event of the same admin. */
+static enum jy_err
+check_begun(
+    struct call *c, protobuf_c_boolean has_seq, uint64_t seq, struct errctx *ec)
+{
+	struct audit_row row;
+	enum jy_err err;
+
+	if (!has_seq) {
+		return err_set(ec, JY_EINVAL,
+		    "audit_seq is missing: begin with import_begin");
+	}
+	err = store_audit_get(c->env->store, seq, &row, ec);
+	if (err == JY_OK && row.event == AUDIT_import_begin &&
+	    strcmp(row.who, c->asker->name) == 0) {
+		return JY_OK;
+	}
+	return err != JY_OK && err != JY_ENOTFOUND
+	    ? err
+	    : err_replace(ec, JY_EINVAL,
+		  "audit_seq: event %llu is not the beginning of an import "
+		  "of %s",
+		  (unsigned long long)seq, c->asker->name);
+}
+
+static void
+answer_event(struct call *c)
+{
+	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT;
+	c->response->import_event = convert_new(
+	    c->arena, &joinery__v1__import_event_answer__descriptor);
+}
+
+void
+call_recorded(struct call *c, const struct audit_row *row)
+{
+	Joinery__V1__ImportEventAnswer *m = c->response->import_event;
+
+	if (c->response->result_case ==
+	    JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT) {
+		m->has_audit_seq = 1;
+		m->audit_seq = row->seq;
+		convert_binary(c->arena, row->mac, sizeof(row->mac),
+		    &m->has_audit_mac, &m->audit_mac);
+	}
+}
+
 enum jy_err
 call_import_begin(struct call *c, struct errctx *ec)
 {
@@ -94,9 +141,11 @@ call_import_begin(struct call *c, struct errctx *ec)
 		return err;
 	}
 	hex_format(digest, sizeof(digest), hex);
-	(void)snprintf(c->note, CALL_NOTE_MAX, "digest=%s%s", hex,
-	    q->has_dry_run && q->dry_run ? " dry_run=1" : "");
-	call_answer_done(c);
+	(void)snprintf(c->note, CALL_NOTE_MAX, "digest=%s", hex);
+	if (q->has_dry_run && q->dry_run) {
+		c->event = AUDIT_NOTHING;
+	}
+	answer_event(c);
 	return JY_OK;
 }
 
@@ -112,34 +161,21 @@ call_import_end(struct call *c, struct errctx *ec)
 		err = convert_octets("check_values", q->has_check_values,
 		    &q->check_values, check_values, sizeof(check_values), ec);
 	}
+	if (err == JY_OK) {
+		err = check_begun(c, q->has_audit_seq, q->audit_seq, ec);
+	}
 	if (err != JY_OK) {
 		return err;
 	}
 	hex_format(digest, sizeof(digest), file);
 	hex_format(check_values, sizeof(check_values), keys);
 	(void)snprintf(c->note, CALL_NOTE_MAX,
-	    "digest=%s created=%u same=%u replaced=%u refused=%u "
-	    "check_values=%s%s",
-	    file, q->created, q->same, q->replaced, q->refused, keys,
-	    q->has_dry_run && q->dry_run ? " dry_run=1" : "");
-	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_IMPORT_END;
-	c->response->import_end =
-	    convert_new(c->arena, &joinery__v1__import_end_answer__descriptor);
+	    "begin=%llu digest=%s created=%u same=%u replaced=%u refused=%u "
+	    "check_values=%s",
+	    (unsigned long long)q->audit_seq, file, q->created, q->same,
+	    q->replaced, q->refused, keys);
+	answer_event(c);
 	return JY_OK;
-}
-
-void
-call_recorded(struct call *c, const struct audit_row *row)
-{
-	Joinery__V1__ImportEndAnswer *m = c->response->import_end;
-
-	if (c->response->result_case ==
-	    JOINERY__V1__RESPONSE__RESULT_IMPORT_END) {
-		m->has_audit_seq = 1;
-		m->audit_seq = row->seq;
-		convert_binary(c->arena, row->mac, sizeof(row->mac),
-		    &m->has_audit_mac, &m->audit_mac);
-	}
 }
 
 /* out borrows the message. */
@@ -293,6 +329,12 @@ call_import_batch(struct call *c, struct errctx *ec)
 		return err_set(ec, JY_EINVAL,
 		    "a batch has 1 to %d devices, not %zu", IMPORT_BATCH_MAX,
 		    q->n_devices);
+	}
+	err = batch.dry_run
+	    ? JY_OK
+	    : check_begun(c, q->has_audit_seq, q->audit_seq, ec);
+	if (err != JY_OK) {
+		return err;
 	}
 	err = get_transport(c, q->has_import_key, &q->import_key,
 	    &q->transport_key, &batch.transport, ec);
