@@ -238,6 +238,25 @@ object_lookup(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out)
 }
 
 CK_RV
+object_copy(struct hsm *hsm, CK_OBJECT_HANDLE original, CK_OBJECT_HANDLE *out,
+    bool *owned)
+{
+	CK_BBOOL no = CK_FALSE;
+	CK_ATTRIBUTE session_object = { CKA_TOKEN, &no, sizeof(no) };
+	CK_RV rv;
+
+	rv = P11(
+	    hsm, C_CopyObject(hsm->anchor, original, &session_object, 1, out));
+	*owned = rv == CKR_OK;
+	if (rv != CKR_OK && rv_class(rv) == RV_REQUEST) {
+		/* It may not be copied: the original serves as well. */
+		*out = original;
+		return CKR_OK;
+	}
+	return rv;
+}
+
+CK_RV
 object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 {
 	CK_OBJECT_HANDLE found;

@@ -2,6 +2,8 @@
 /* The CKA_IDs of root keys, lifetime keys and KEKs (ARCHITECTURE.md, Keys). */
 #include "src/join/keys.h"
 
+#include <string.h>
+
 #include "src/base/bytes.h"
 
 static void
@@ -52,17 +54,79 @@ keys_root_template(uint8_t role)
 	return role == KEY_APP ? HSM_DERIVE_ONLY : HSM_ROOT;
 }
 
+struct hsm_stored
+keys_stored_of(const struct root_row *row)
+{
+	struct hsm_stored stored = { .storage = row->storage };
+
+	_Static_assert(sizeof(stored.blob) == sizeof(row->blob) &&
+		sizeof(stored.mac) == sizeof(row->mac),
+	    "the row holds what the token makes");
+	memcpy(stored.blob, row->blob, sizeof(stored.blob));
+	memcpy(stored.mac, row->mac, sizeof(stored.mac));
+	return stored;
+}
+
+struct root_row
+keys_root_row(const struct device_id *device, const struct device_key *key,
+    const struct hsm_stored *stored)
+{
+	struct root_row row = {
+		.device = *device,
+		.key = *key,
+		.storage = stored->storage,
+	};
+
+	memcpy(row.blob, stored->blob, sizeof(row.blob));
+	memcpy(row.mac, stored->mac, sizeof(row.mac));
+	return row;
+}
+
+/* Of a key that is not at hand: is it outside, or else in the token? */
+static enum jy_err
+fetch_root(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, const struct hsm_id *id, struct hsm_key **out,
+    struct errctx *ec)
+{
+	enum hsm_template template = keys_root_template(key->role);
+	struct hsm_stored stored;
+	struct root_row row;
+	enum jy_err err;
+
+	err = store_root_get(env->store, device, key, &row, ec);
+	if (err == JY_ENOTFOUND) {
+		err_clear(ec);
+		return hsm_key_get(env->hsm, id, template, out, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	stored = keys_stored_of(&row);
+	err = hsm_key_get_stored(env->hsm, id, template, &stored, out, ec);
+	return err == JY_EFORGED
+	    ? err_replace(ec, JY_EFORGED,
+		  "the %s in the database is not bound to this device",
+		  key->role == KEY_NWK ? "NwkKey" : "AppKey")
+	    : err;
+}
+
 enum jy_err
-keys_get_root(struct hsm *hsm, const struct device_id *device,
+keys_get_root(const struct join_env *env, const struct device_id *device,
     const struct device_key *key, struct hsm_key **out, struct errctx *ec)
 {
+	struct hsm_key *cached;
 	struct hsm_id id;
 
 	if (key->generation == 0) {
 		return err_set(ec, JY_EROOTKEY, "the root key is not there");
 	}
 	keys_root_id(device, key, &id);
-	return hsm_key_get(hsm, &id, keys_root_template(key->role), out, ec);
+	cached = hsm_key_cached(env->hsm, &id, keys_root_template(key->role));
+	if (cached == NULL) {
+		return fetch_root(env, device, key, &id, out, ec);
+	}
+	*out = cached;
+	return JY_OK;
 }
 
 enum jy_err

@@ -12,7 +12,24 @@
 
 struct store_ops;
 
-#define META_AUDIT "audit" /* where the audit log ends: the store's own */
+/* The store's own values among those of store_meta_put. */
+#define META_SCHEMA "schema"
+#define META_AUDIT "audit" /* where the audit log ends */
+#define META_STORAGE "storage"
+#define STORAGE_STATE_LEN 8
+
+/* struct storage_state as octets; JY_ECORRUPT for another length. */
+void storage_state_encode(
+    const struct storage_state *state, uint8_t out[STORAGE_STATE_LEN]);
+enum jy_err storage_state_decode(const uint8_t *p, size_t len,
+    struct storage_state *state, struct errctx *ec) JY_CHECK;
+
+bool storage_state_keeps(
+    const struct storage_state *seen, const struct storage_state *state);
+
+/* JY_ECONFLICT when a root row may not be put under its storage key. */
+enum jy_err storage_state_allows(const struct storage_state *state,
+    const struct root_row *row, struct errctx *ec) JY_CHECK;
 
 /* An open database; first member of each backend's own struct. */
 struct store_db {
@@ -39,6 +56,13 @@ struct join_work {
 struct device_batch {
 	struct device_change *const *changes;
 	size_t n;
+};
+
+/* What one transaction of a rotation writes. */
+struct root_batch {
+	const struct root_change *changes;
+	size_t n;
+	size_t *replaced;
 };
 
 struct store_ops {
@@ -84,6 +108,23 @@ struct store_ops {
 	    struct errctx *ec);
 	enum jy_err (*nonces_reset)(
 	    struct store_db *db, const struct device_id *id, struct errctx *ec);
+
+	enum jy_err (*root_get)(struct store_db *db,
+	    const struct device_id *device, const struct device_key *key,
+	    struct root_row *row, struct errctx *ec);
+	enum jy_err (*root_delete)(struct store_db *db,
+	    const struct device_id *device, const struct device_key *key,
+	    struct errctx *ec);
+	enum jy_err (*root_list)(struct store_db *db,
+	    const struct root_row *after, struct root_row *rows, size_t cap,
+	    size_t *n, bool *more, struct errctx *ec);
+	enum jy_err (*root_replace)(struct store_db *db,
+	    const struct root_batch *batch, struct errctx *ec);
+	enum jy_err (*storage_get)(struct store_db *db,
+	    struct storage_state *state, struct errctx *ec);
+	enum jy_err (*storage_set)(struct store_db *db,
+	    const struct storage_state *seen, const struct storage_state *state,
+	    struct errctx *ec);
 
 	enum jy_err (*session_get)(struct store_db *db,
 	    const uint8_t id[STORE_ID_LEN], struct session_row *row,

@@ -30,8 +30,9 @@
 			     */
 #define READERS_MAX 2048U
 #define SCHEMA_VERSION \
-	4U /* 2: applications; 2, 3: rows of that version; \
-	    * 4: audit log, import key */
+	4U /* 2: applications; 4: roots, audit log, import key; 2..: rows so \
+	    * new \
+	    */
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {
@@ -48,6 +49,7 @@ const struct table_def lmdb_tables[TABLE_COUNT] = {
 	[TABLE_KEKS] = { "keks", 0, true },
 	[TABLE_PEERS] = { "peers", 0, true },
 	[TABLE_CREDENTIALS] = { "credentials", 0, false },
+	[TABLE_ROOTS] = { "roots", 0, false },
 	[TABLE_AUDIT] = { "audit", 0, false },
 };
 

@@ -35,6 +35,21 @@ enum jy_err lmdb_nonces_get(struct store_db *db, const struct device_id *id,
     struct nonce_row *row, size_t *used, struct errctx *ec);
 enum jy_err lmdb_nonces_reset(
     struct store_db *db, const struct device_id *id, struct errctx *ec);
+enum jy_err lmdb_root_get(struct store_db *db, const struct device_id *device,
+    const struct device_key *key, struct root_row *row, struct errctx *ec);
+enum jy_err lmdb_root_delete(struct store_db *db,
+    const struct device_id *device, const struct device_key *key,
+    struct errctx *ec);
+enum jy_err lmdb_root_list(struct store_db *db, const struct root_row *after,
+    struct root_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
+enum jy_err lmdb_root_replace(
+    struct store_db *db, const struct root_batch *batch, struct errctx *ec);
+enum jy_err lmdb_storage_get(
+    struct store_db *db, struct storage_state *state, struct errctx *ec);
+enum jy_err lmdb_storage_set(struct store_db *db,
+    const struct storage_state *seen, const struct storage_state *state,
+    struct errctx *ec);
 enum jy_err lmdb_session_get(struct store_db *db,
     const uint8_t id[STORE_ID_LEN], struct session_row *row, struct errctx *ec);
 enum jy_err lmdb_session_list(struct store_db *db, const struct device_id *id,

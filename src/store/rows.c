@@ -114,7 +114,6 @@ struct layout {
 #define KEY(type, m) \
 	UINT(type, m.generation, 4, UINT32_MAX), \
 	    UINT(type, m.role, 1, UINT8_MAX)
-
 #define CHECK(type, m) BOOL(type, m.known), BYTES(type, m.value)
 
 /* What struct activation has had from the start, and what came later. */
@@ -232,6 +231,18 @@ static const struct field refusal_fields[] = {
 	TEXT(struct refusal_row, reason),
 };
 
+static const struct field root_fields[] = {
+	UINT(struct root_row, storage, 4, UINT32_MAX),
+	BYTES(struct root_row, blob),
+	BYTES(struct root_row, mac),
+};
+
+static const char *
+check_root(const void *row)
+{
+	return ((const struct root_row *)row)->storage != 0 ? NULL : "storage";
+}
+
 static const struct field audit_fields[] = {
 	UINT(struct audit_row, time_ms, 8, UINT64_MAX),
 	UINT(struct audit_row, event, 1, UINT8_MAX),
@@ -297,6 +308,8 @@ static const struct layout refusal_layout =
     LAYOUT_1(refusal_fields, struct refusal_row, NULL);
 static const struct layout audit_layout =
     LAYOUT_1(audit_fields, struct audit_row, NULL);
+static const struct layout root_layout =
+    LAYOUT_1(root_fields, struct root_row, check_root);
 
 static uint64_t
 uint_load(const uint8_t *at, size_t size)
@@ -567,9 +580,9 @@ row_decode(const struct layout *l, const uint8_t *buf, size_t len,
 	    struct kind##_row *row, struct errctx *ec) \
 	{ \
 		struct kind##_row scratch; \
-		enum jy_err err; \
+		enum jy_err err = \
+		    row_decode(&kind##_layout, p, len, &scratch, ec); \
 \
-		err = row_decode(&kind##_layout, p, len, &scratch, ec); \
 		if (err == JY_OK) { \
 			*row = scratch; \
 		} \
@@ -583,4 +596,5 @@ ROW_CODEC(session)
 ROW_CODEC(kek)
 ROW_CODEC(peer)
 ROW_CODEC(refusal)
+ROW_CODEC(root)
 ROW_CODEC(audit)

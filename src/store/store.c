@@ -11,14 +11,7 @@
 #include "src/lorawan/frame.h"
 #include "src/store/backend.h"
 #include "src/store/commit.h"
-
-#define META_SCHEMA "schema" /* the store's own */
-
-struct store {
-	const struct store_ops *ops;
-	struct store_db *db;
-	struct commit_queue *queue;
-};
+#include "src/store/handle.h"
 
 static const struct store_ops *const backends[] = {
 	&store_lmdb_ops,
@@ -199,6 +192,11 @@ store_device_put_batch(struct store *s, struct device_change *const changes[],
 			c->err = err_set(
 			    c->ec, JY_EINVAL, "join_nonce is out of range");
 		}
+		for (size_t k = 0; c->err == JY_OK && k < c->root_count; k++) {
+			jy_assert(
+			    device_id_eq(&c->roots[k].device, &c->row.id));
+			c->err = row_check_root(&c->roots[k], c->ec);
+		}
 		if (c->err == JY_OK) {
 			good[batch.n++] = c;
 		}
@@ -281,6 +279,57 @@ store_nonces_reset(
     struct store *s, const struct device_id *id, struct errctx *ec)
 {
 	return s->ops->nonces_reset(s->db, id, ec);
+}
+
+/* ---- root keys outside the token ---- */
+
+enum jy_err
+store_root_get(struct store *s, const struct device_id *device,
+    const struct device_key *key, struct root_row *row, struct errctx *ec)
+{
+	return s->ops->root_get(s->db, device, key, row, ec);
+}
+
+enum jy_err
+store_root_delete(struct store *s, const struct device_id *device,
+    const struct device_key *key, struct errctx *ec)
+{
+	return s->ops->root_delete(s->db, device, key, ec);
+}
+
+enum jy_err
+store_root_list(struct store *s, const struct root_row *after,
+    struct root_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec)
+{
+	jy_assert(cap > 0);
+	return s->ops->root_list(s->db, after, rows, cap, n, more, ec);
+}
+
+enum jy_err
+store_root_replace(struct store *s, const struct root_change *changes, size_t n,
+    size_t *replaced, struct errctx *ec)
+{
+	const struct root_batch batch = { changes, n, replaced };
+	enum jy_err err = JY_OK;
+
+	for (size_t i = 0; i < n && err == JY_OK; i++) {
+		err = row_check_root(&changes[i].row, ec);
+	}
+	return err == JY_OK ? s->ops->root_replace(s->db, &batch, ec) : err;
+}
+
+enum jy_err
+store_storage_get(
+    struct store *s, struct storage_state *state, struct errctx *ec)
+{
+	return s->ops->storage_get(s->db, state, ec);
+}
+
+enum jy_err
+store_storage_set(struct store *s, const struct storage_state *seen,
+    const struct storage_state *state, struct errctx *ec)
+{
+	return s->ops->storage_set(s->db, seen, state, ec);
 }
 
 /* ---- sessions ---- */
@@ -471,57 +520,6 @@ store_peer_by_as_id(
 	return s->ops->peer_by_credential(s->db, &c, row, ec);
 }
 
-/* ---- the audit log ---- */
-
-bool
-audit_head_eq(const struct audit_head *a, const struct audit_head *b)
-{
-	return a->seq == b->seq && memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
-}
-
-enum jy_err
-audit_beyond(uint64_t seq, struct errctx *ec)
-{
-	return err_set(ec, JY_ECORRUPT,
-	    "audit: event %llu lies beyond the end of the log",
-	    (unsigned long long)seq);
-}
-
-enum jy_err
-store_audit_head(struct store *s, struct audit_head *head, struct errctx *ec)
-{
-	return s->ops->audit_head(s->db, head, ec);
-}
-
-enum jy_err
-store_audit_add(struct store *s, const struct audit_row *row,
-    const struct audit_head *seen, struct errctx *ec)
-{
-	enum jy_err err = row_check_audit(row, ec);
-
-	jy_assert(row->seq == seen->seq + 1);
-	return err == JY_OK ? s->ops->audit_add(s->db, row, seen, ec) : err;
-}
-
-enum jy_err
-store_audit_get(
-    struct store *s, uint64_t seq, struct audit_row *row, struct errctx *ec)
-{
-	return s->ops->audit_get(s->db, seq, row, ec);
-}
-
-enum jy_err
-store_audit_list(struct store *s, uint64_t after, struct audit_row *rows,
-    size_t cap, size_t *n, bool *more, struct errctx *ec)
-{
-	if (after == UINT64_MAX) {
-		*n = 0;
-		*more = false;
-		return JY_OK;
-	}
-	return s->ops->audit_list(s->db, after, rows, cap, n, more, ec);
-}
-
 /* ---- the rest ---- */
 
 enum jy_err
@@ -537,7 +535,8 @@ static enum jy_err
 meta_check(const char *key, size_t len, struct errctx *ec)
 {
 	if (!label_ok(key) || len > STORE_META_MAX ||
-	    strcmp(key, META_SCHEMA) == 0 || strcmp(key, META_AUDIT) == 0) {
+	    strcmp(key, META_SCHEMA) == 0 || strcmp(key, META_AUDIT) == 0 ||
+	    strcmp(key, META_STORAGE) == 0) {
 		return err_set(ec, JY_EINVAL, "not a value to keep: \"%.*s\"",
 		    STORE_LABEL_MAX, key);
 	}

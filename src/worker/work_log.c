@@ -59,6 +59,7 @@ work_count(const struct work *w, struct counters *n)
 
 	counters_add(n->requests, 1);
 	counters_add(n->token_errors, is_token_error(w->err));
+	counters_add(n->roots_forged, w->err == JY_EFORGED);
 	if (w->joins) {
 		count_join(w, n);
 	}
@@ -213,6 +214,12 @@ log_accepted_join(const struct work *w)
 void
 work_log(const struct work *w)
 {
+	if (w->err == JY_EFORGED) {
+		log_error("store",
+		    "a root key belongs elsewhere: somebody changed the "
+		    "database",
+		    "request=%s", w->envelope->request_id);
+	}
 	if (w->joins && w->err == JY_OK) {
 		log_accepted_join(w);
 	} else if (w->joins) {

@@ -43,6 +43,7 @@ TRY(kek)
 TRY(peer)
 TRY(refusal)
 TRY(app)
+TRY(root)
 TRY(audit)
 
 int
@@ -50,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const kinds[])(const uint8_t *, size_t) = { try_device,
 		try_nonce, try_session, try_kek, try_peer, try_refusal, try_app,
-		try_audit };
+		try_root, try_audit };
 
 	if (size > 0) {
 		kinds[data[0] % ARRAY_LEN(kinds)](data + 1, size - 1);

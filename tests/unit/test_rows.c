@@ -76,6 +76,14 @@ an_app(void)
 	return row;
 }
 
+static struct root_row
+a_root(void)
+{
+	return (struct root_row){ .storage = 0x11223344,
+		.blob = { 1, 2, 3 },
+		.mac = { 0xA0, 0xA1 } };
+}
+
 static struct nonce_row
 a_nonce(void)
 {
@@ -181,6 +189,9 @@ test_layouts(void **state)
 	};
 	static const uint8_t nonce[] = { 0x02, NONCE_V1, 0x0A, 0x0B,
 		0x0C }; /* live */
+	static const uint8_t root[] = { 0x01, 0x11, 0x22, 0x33, 0x44, 1, 2, 3,
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0xA0, 0xA1, 0, 0, 0, 0, 0, 0 };
 	static const uint8_t audit[] = { 0x01, 0, 0, 0, 0, 0, 0, 1, 2, 0x0E, 1,
 		'a', 2, 't', 't', 0xA0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 		0, 0xAF };
@@ -190,6 +201,7 @@ test_layouts(void **state)
 	ASSERT_OCTETS(device, a_device(), device);
 	ASSERT_OCTETS(app, an_app(), app);
 	ASSERT_OCTETS(nonce, a_nonce(), nonce);
+	ASSERT_OCTETS(root, a_root(), root);
 	an_audit.text[2] = '\0';
 	ASSERT_OCTETS(audit, an_audit, audit);
 }
@@ -314,6 +326,7 @@ test_round_trips(void **state)
 	ROUND_TRIP(kek, util_kek("k"));
 	ROUND_TRIP(peer, a_peer());
 	ROUND_TRIP(refusal, util_refusal(1, 2));
+	ROUND_TRIP(root, a_root());
 	ROUND_TRIP(audit, an_event());
 }
 

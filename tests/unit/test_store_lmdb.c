@@ -320,7 +320,7 @@ test_old_store(void **state)
 	store_close(s);
 
 	/* The programs of before would take its rows for damaged. */
-	assert_schema(3);
+	assert_schema(4);
 }
 
 /* One value more or less; what LMDB said. */
@@ -414,7 +414,7 @@ test_old_store_full(void **state)
 	s = util_open(&config);
 	assert_int_equal(store_app_put(s, &app, NULL), JY_OK);
 	store_close(s);
-	assert_schema(3);
+	assert_schema(4);
 	(void)close(hold[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -464,7 +464,7 @@ test_corrupt_app(void **state)
 static void
 test_newer_schema(void **state)
 {
-	static const uint8_t newer[] = { 0, 0, 0, 4 };
+	static const uint8_t newer[] = { 0, 0, 0, 5 };
 	struct store_config config = util_config("lmdb", dir);
 
 	(void)state;
