@@ -374,6 +374,14 @@ enum jy_err hsm_import_keys(struct hsm *hsm, bool look,
 enum jy_err hsm_import_key_make(
     struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;
 
+/*
+ * A key that must be there is not: does this process perhaps not see it?
+ * SoftHSM loses sight of what another process makes in the token while this
+ * one makes something, too, and only a new process sees it then.  If this one
+ * has, true; hsm_canary is JY_ETOKEN from then on, so that it ends.
+ */
+bool hsm_distrust(struct hsm *hsm) JY_CHECK;
+
 /* JY_ENOKEY when there is none of that generation; never the last one. */
 enum jy_err hsm_import_key_destroy(
     struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;

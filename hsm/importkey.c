@@ -458,6 +458,7 @@ destroy(struct hsm *hsm, void *arg)
 	if (key == NULL) {
 		return RV_NONE;
 	}
+	atomic_store(&hsm->wrote, true);
 	return P11(hsm, C_DestroyObject(hsm->anchor, key->handle));
 }
 

@@ -528,6 +528,8 @@ struct hsm {
 	bool canary_known;
 
 	CK_OBJECT_HANDLE audit;
+	_Atomic bool wrote;      /* made or destroyed a token object */
+	_Atomic bool distrusted; /* may not see what others made */
 	struct import_key imports[HSM_IMPORT_KEYS_MAX]; /* by generation */
 	size_t import_count;
 

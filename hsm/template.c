@@ -283,6 +283,9 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
 {
 	struct making m = { spec, make, arg, out };
 
+	if (spec->token) {
+		atomic_store(&hsm->wrote, true);
+	}
 	return try_relaxed(
 	    hsm, spec->token, template_table[spec->row].may, make_once, &m);
 }
@@ -339,6 +342,7 @@ make_pair(struct hsm *hsm, void *arg)
 	put_bool(&pub, CKA_VERIFY, false);
 	put_bool(&pub, CKA_WRAP, false);
 	build_import_private(&priv, hsm, p->id);
+	atomic_store(&hsm->wrote, true);
 	return P11(hsm,
 	    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr, pub.count,
 		priv.attr, priv.count, p->public, p->private));

@@ -128,6 +128,36 @@ import_keys_get(
 	return read_keys(env, &stored, out, ec);
 }
 
+/* One that the store names has to be in the token, as it was. */
+static enum jy_err
+see_key(const struct join_env *env, const struct import_key_name *name,
+    uint8_t der[HSM_PUBLIC_KEY_MAX], size_t *len, struct errctx *ec)
+{
+	uint8_t fingerprint[HSM_FINGERPRINT_LEN];
+	enum jy_err err = hsm_import_key(
+	    env->hsm, name->generation, der, len, fingerprint, ec);
+
+	if (err == JY_ENOKEY && hsm_distrust(env->hsm)) {
+		return err_replace(ec, JY_ETOKEN,
+		    "this worker does not see import key %u; it restarts",
+		    name->generation);
+	}
+	return err == JY_OK &&
+		memcmp(fingerprint, name->fingerprint, sizeof(fingerprint)) != 0
+	    ? err_set(ec, JY_ENOKEY,
+		  "the token's import key %u is not the one that the store "
+		  "names; \"joineryctl import-key rotate\" makes a new one",
+		  name->generation)
+	    : err;
+}
+
+enum jy_err
+import_key_public(const struct join_env *env, const struct import_keys *keys,
+    uint8_t der[HSM_PUBLIC_KEY_MAX], size_t *len, struct errctx *ec)
+{
+	return see_key(env, &keys->current, der, len, ec);
+}
+
 static bool
 has_fingerprint(const struct import_key_name *name,
     const uint8_t fingerprint[HSM_FINGERPRINT_LEN])
@@ -141,12 +171,19 @@ import_key_check(const struct join_env *env,
     const uint8_t fingerprint[HSM_FINGERPRINT_LEN], struct errctx *ec)
 {
 	char theirs[HEX_STR_LEN(HSM_FINGERPRINT_LEN)], ours[sizeof(theirs)];
+	uint8_t der[HSM_PUBLIC_KEY_MAX];
 	struct import_keys keys;
+	size_t len;
 	enum jy_err err = import_keys_get(env, &keys, ec);
 
-	if (err != JY_OK || has_fingerprint(&keys.current, fingerprint) ||
-	    has_fingerprint(&keys.previous, fingerprint)) {
+	if (err != JY_OK) {
 		return err;
+	}
+	if (has_fingerprint(&keys.current, fingerprint)) {
+		return see_key(env, &keys.current, der, &len, ec);
+	}
+	if (has_fingerprint(&keys.previous, fingerprint)) {
+		return see_key(env, &keys.previous, der, &len, ec);
 	}
 	hex_format(fingerprint, HSM_FINGERPRINT_LEN, theirs);
 	hex_format(keys.current.fingerprint, HSM_FINGERPRINT_LEN, ours);

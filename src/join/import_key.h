@@ -27,8 +27,16 @@ enum jy_err import_keys_get(const struct join_env *env, struct import_keys *out,
     struct errctx *ec) JY_CHECK;
 
 /*
+ * The current one's SubjectPublicKeyInfo.  JY_ENOKEY when the token does not
+ * hold it; JY_ETOKEN when perhaps only this process does not see it.
+ */
+enum jy_err import_key_public(const struct join_env *env,
+    const struct import_keys *keys, uint8_t der[HSM_PUBLIC_KEY_MAX],
+    size_t *len, struct errctx *ec) JY_CHECK;
+
+/*
  * Is that the current import key or the one before?  JY_EINVAL, naming it and
- * the current one.
+ * the current one; JY_ENOKEY and JY_ETOKEN as above.
  */
 enum jy_err import_key_check(const struct join_env *env,
     const uint8_t fingerprint[HSM_FINGERPRINT_LEN], struct errctx *ec) JY_CHECK;

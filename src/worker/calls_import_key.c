@@ -20,28 +20,20 @@ call_sealed(struct call *c, const char *field, const Joinery__V1__SealedKey *in,
 static enum jy_err
 answer(struct call *c, const struct import_keys *keys, struct errctx *ec)
 {
-	uint8_t der[HSM_PUBLIC_KEY_MAX], fingerprint[HSM_FINGERPRINT_LEN];
+	uint8_t der[HSM_PUBLIC_KEY_MAX];
 	Joinery__V1__ImportKeyAnswer *m;
 	enum jy_err err;
 	size_t len;
 
-	err = hsm_import_key(
-	    c->env->hsm, keys->current.generation, der, &len, fingerprint, ec);
-	if (err == JY_OK &&
-	    memcmp(fingerprint, keys->current.fingerprint,
-		sizeof(fingerprint)) != 0) {
-		err = err_set(ec, JY_ENOKEY,
-		    "the import key in the token is not the one that the "
-		    "store names; \"joineryctl import-key rotate\" makes a "
-		    "new one");
-	}
+	err = import_key_public(c->env, keys, der, &len, ec);
 	if (err != JY_OK) {
 		return err;
 	}
 	m = convert_new(c->arena, &joinery__v1__import_key_answer__descriptor);
 	convert_binary(c->arena, der, len, &m->has_public_key, &m->public_key);
-	convert_binary(c->arena, fingerprint, sizeof(fingerprint),
-	    &m->has_fingerprint, &m->fingerprint);
+	convert_binary(c->arena, keys->current.fingerprint,
+	    sizeof(keys->current.fingerprint), &m->has_fingerprint,
+	    &m->fingerprint);
 	if (keys->previous.generation != 0) {
 		convert_binary(c->arena, keys->previous.fingerprint,
 		    sizeof(keys->previous.fingerprint),
