@@ -151,6 +151,8 @@ class ImportKey(scenario.Case):
         out, err = running.communicate()
         self.assertEqual(running.returncode, 0, err)
         self.assertEqual(json.loads(out)["created"], 400)
+        self.server.stop()
+        self.server.start()
         for done in made[0], made[-1]:
             self.joins(done)
 
