@@ -70,10 +70,10 @@ call_audit_text(const struct call *c, char out[CALL_NOTE_MAX])
 		}
 		break;
 	case JOINERY__V1__REQUEST__CALL_APP_SET:
-		put_names(&q->app_set->app->base, out);
+		put_names((const ProtobufCMessage *)q->app_set->app, out);
 		break;
 	case JOINERY__V1__REQUEST__CALL_PEER_SET:
-		put_names(&q->peer_set->peer->base, out);
+		put_names((const ProtobufCMessage *)q->peer_set->peer, out);
 		break;
 	default:
 		break;
