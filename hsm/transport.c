@@ -122,10 +122,10 @@ hsm_transport_get(struct hsm *hsm,
 	if (err != JY_OK) {
 		return err;
 	}
-	if (len != hsm->import_modulus_len || len > TRANSPORT_CIPHERTEXT_MAX) {
+	if (len != hsm->import_rsa.modulus_len || len > TRANSPORT_CIPHERTEXT_MAX) {
 		return err_set(ec, JY_EINVAL,
 		    "transport key has %zu octets, not %zu", len,
-		    hsm->import_modulus_len);
+		    hsm->import_rsa.modulus_len);
 	}
 	lane_enter(hsm);
 	t = transport_find(hsm, ciphertext, len);
