@@ -29,7 +29,8 @@
 	((size_t)256 << 10) /* what the empty tables need, and air \
 			     */
 #define READERS_MAX 2048U
-#define SCHEMA_VERSION 3U /* 2: applications; 2, 3: rows of that version */
+#define SCHEMA_VERSION 4U /* 2: applications; 2, 3: rows of that version */
+			  /* 4: generations of KEKs */
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {
