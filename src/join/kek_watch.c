@@ -197,6 +197,12 @@ kek_watch_some(const struct join_env *env, struct kek_watch *w, size_t max,
 	if (err == JY_OK) {
 		err = look_at_apps(env, w, ec);
 	}
+	if (err == JY_ECORRUPT) {
+		/* What lies behind a damaged row cannot be seen. */
+		note(w, err_detail(ec, err));
+		err_clear(ec);
+		err = JY_OK;
+	}
 	if (err == JY_OK) {
 		end(w);
 		*ended = true;

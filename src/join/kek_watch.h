@@ -24,8 +24,9 @@ struct kek_watch {
 /*
  * Look at the next max rows of KEKs, and, behind the last one, at peers and
  * applications.  *ended says that the walk is over and last_unfit is new; what
- * was found is logged unless the walk before found the same.  An error is the
- * token's or the store's, and the walk begins anew.
+ * was found is logged unless the walk before found the same.  A damaged row is
+ * found like a lost key and ends the walk.  An error is the token's or the
+ * store's, and the walk begins anew.
  */
 enum jy_err kek_watch_some(const struct join_env *env, struct kek_watch *w,
     size_t max, bool *ended, struct errctx *ec) JY_CHECK;
