@@ -171,23 +171,79 @@ make_derived(struct hsm *hsm, struct hsm_key *key, CK_OBJECT_HANDLE root,
 	return template_make(hsm, &spec, derive_make, &d, out);
 }
 
-static CK_RV
-make_copy(struct hsm *hsm, struct hsm_key *key, CK_OBJECT_HANDLE original,
-    CK_OBJECT_HANDLE *out)
+/* The object of the token whose copy, or derivative, the key is. */
+static const struct hsm_id *
+source_of(const struct hsm_key *key)
 {
-	CK_BBOOL no = CK_FALSE;
-	CK_ATTRIBUTE session_object = { CKA_TOKEN, &no, sizeof(no) };
+	return key->derived ? &key->parent : &key->id;
+}
+
+static CK_RV
+make_from_token(struct hsm *hsm, struct hsm_key *key, CK_OBJECT_HANDLE *made)
+{
+	const struct hsm_id *source = source_of(key);
+	CK_OBJECT_HANDLE original;
 	CK_RV rv;
 
-	rv = P11(
-	    hsm, C_CopyObject(hsm->anchor, original, &session_object, 1, out));
-	key->owned = rv == CKR_OK;
-	if (rv != CKR_OK && rv_class(rv) == RV_REQUEST) {
-		/* It may not be copied: the original serves as well. */
-		*out = original;
-		return CKR_OK;
+	for (int attempt = 0;; attempt++) {
+		rv = object_lookup(hsm, source, &original);
+		if (rv == CKR_OK) {
+			rv = key->derived
+			    ? make_derived(hsm, key, original, made)
+			    : object_copy(hsm, original, made, &key->owned);
+		}
+		if (rv == CKR_OK || attempt > 0 || rv_class(rv) != RV_HANDLE) {
+			return rv;
+		}
+		/* The index was wrong about it: ask the token. */
+		index_put(hsm, source, CK_INVALID_HANDLE);
 	}
+}
+
+static CK_RV
+load(struct hsm *hsm, const struct hsm_key *key, enum hsm_template template,
+    CK_OBJECT_HANDLE *out)
+{
+	const struct template_spec spec = { .row = template,
+		.origin = ORIGIN_UNWRAP,
+		.len = 16,
+		.id = source_of(key) };
+
+	return storage_load(hsm, &spec, &key->stored, out);
+}
+
+/* E(parent, block) of a parent that is kept outside, if not at hand. */
+static CK_RV
+make_derived_from_stored(
+    struct hsm *hsm, struct hsm_key *key, CK_OBJECT_HANDLE *made)
+{
+	struct hsm_key *parent = lookup(hsm, &key->parent, HSM_ROOT);
+	CK_OBJECT_HANDLE loaded = CK_INVALID_HANDLE;
+	CK_RV rv = CKR_KEY_HANDLE_INVALID;
+
+	if (parent != NULL) {
+		rv = make_derived(hsm, key, parent->handle, made);
+		hsm_key_put(hsm, parent);
+	}
+	if (rv == CKR_OK || rv_class(rv) != RV_HANDLE) {
+		return rv;
+	}
+	rv = load(hsm, key, HSM_ROOT, &loaded);
+	if (rv == CKR_OK) {
+		rv = make_derived(hsm, key, loaded, made);
+	}
+	object_destroy(hsm, loaded);
 	return rv;
+}
+
+static CK_RV
+make_from_stored(struct hsm *hsm, struct hsm_key *key, CK_OBJECT_HANDLE *made)
+{
+	if (key->derived) {
+		return make_derived_from_stored(hsm, key, made);
+	}
+	key->owned = true;
+	return load(hsm, key, key->template, made);
 }
 
 /* A lane_work: make the session object of a key. */
@@ -195,23 +251,10 @@ static CK_RV
 fill(struct hsm *hsm, void *arg)
 {
 	struct hsm_key *key = arg;
-	const struct hsm_id *source = key->derived ? &key->parent : &key->id;
-	CK_OBJECT_HANDLE original, made = CK_INVALID_HANDLE;
-	CK_RV rv;
+	CK_OBJECT_HANDLE made = CK_INVALID_HANDLE;
+	CK_RV rv = key->is_stored ? make_from_stored(hsm, key, &made)
+				  : make_from_token(hsm, key, &made);
 
-	for (int attempt = 0;; attempt++) {
-		rv = object_lookup(hsm, source, &original);
-		if (rv == CKR_OK) {
-			rv = key->derived
-			    ? make_derived(hsm, key, original, &made)
-			    : make_copy(hsm, key, original, &made);
-		}
-		if (rv == CKR_OK || attempt > 0 || rv_class(rv) != RV_HANDLE) {
-			break;
-		}
-		/* The index was wrong about it: ask the token. */
-		index_put(hsm, source, CK_INVALID_HANDLE);
-	}
 	if (rv != CKR_OK) {
 		key->owned = false;
 		return rv;
@@ -245,6 +288,8 @@ miss(struct hsm *hsm, const struct hsm_key *want, struct hsm_key **out,
 	key->derived = want->derived;
 	key->parent = want->parent;
 	memcpy(key->block, want->block, sizeof(key->block));
+	key->is_stored = want->is_stored;
+	key->stored = want->stored;
 	err = lane_run(
 	    hsm, fill, key, key->derived ? "derive a key" : "find a key", ec);
 	if (err != JY_OK) {
@@ -284,6 +329,40 @@ hsm_key_get(struct hsm *hsm, const struct hsm_id *id,
 }
 
 enum jy_err
+hsm_key_get_stored(struct hsm *hsm, const struct hsm_id *id,
+    enum hsm_template template, const struct hsm_stored *stored,
+    struct hsm_key **out, struct errctx *ec)
+{
+	struct hsm_key *key = lookup(hsm, id, template);
+
+	if (key == NULL) {
+		const struct hsm_key want = { .id = *id,
+			.template = template,
+			.is_stored = true,
+			.stored = *stored };
+
+		return get(hsm, &want, out, ec);
+	}
+	*out = key;
+	return JY_OK;
+}
+
+struct hsm_key *
+hsm_key_cached(
+    struct hsm *hsm, const struct hsm_id *id, enum hsm_template template)
+{
+	return lookup(hsm, id, template);
+}
+
+void
+hsm_key_forget(struct hsm *hsm, const struct hsm_id *id)
+{
+	lane_enter(hsm);
+	cache_forget(hsm, id);
+	lane_leave(hsm);
+}
+
+enum jy_err
 hsm_key_get_derived(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, struct hsm_key *parent, const uint8_t block[16],
     struct hsm_key **out, struct errctx *ec)
@@ -296,7 +375,9 @@ hsm_key_get_derived(struct hsm *hsm, const struct hsm_id *id,
 		struct hsm_key want = { .id = *id,
 			.template = template,
 			.derived = true,
-			.parent = parent->id };
+			.parent = parent->id,
+			.is_stored = parent->is_stored,
+			.stored = parent->stored };
 
 		memcpy(want.block, block, sizeof(want.block));
 		return get(hsm, &want, out, ec);
@@ -313,10 +394,15 @@ cache_refresh(struct hsm_key *key, CK_OBJECT_HANDLE stale, struct errctx *ec)
 
 	lane_enter(hsm);
 	if (key->handle == stale) {
-		index_put(hsm, key->derived ? &key->parent : &key->id,
-		    CK_INVALID_HANDLE);
+		if (!key->is_stored) {
+			index_put(hsm, source_of(key), CK_INVALID_HANDLE);
+		}
 		destroy(hsm, key);
 		err = lane_run(hsm, fill, key, "find a key anew", ec);
+		if (err != JY_OK && key->is_stored) {
+			/* Perhaps it is kept differently by now: ask again. */
+			cache_forget(hsm, source_of(key));
+		}
 	}
 	lane_leave(hsm);
 	return err;

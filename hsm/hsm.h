@@ -62,6 +62,7 @@ enum hsm_policy {
 	HSM_POLICY_SENSITIVE,          /* CKA_SENSITIVE values are refused */
 	HSM_POLICY_USAGE,              /* usage booleans are enforced */
 	HSM_POLICY_NO_CONCATENATE,     /* CKM_CONCATENATE_* cannot be reached */
+	HSM_POLICY_UNWRAP_TEMPLATE,    /* CKA_UNWRAP_TEMPLATE holds */
 	HSM_POLICY_COUNT
 };
 
@@ -195,6 +196,10 @@ enum jy_err hsm_key_get_derived(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, struct hsm_key *parent, const uint8_t block[16],
     struct hsm_key **out, struct errctx *ec) JY_CHECK;
 
+/* The key of that ID, pinned, if it is at hand; else NULL. */
+struct hsm_key *hsm_key_cached(
+    struct hsm *hsm, const struct hsm_id *id, enum hsm_template template);
+
 /* Unpin; NULL is fine. */
 void hsm_key_put(struct hsm *hsm, struct hsm_key *key);
 
@@ -265,6 +270,71 @@ enum jy_err hsm_key_import_under(struct hsm *hsm, struct hsm_transport *t,
     enum hsm_template template, const struct hsm_id *id, const char *label,
     struct errctx *ec) JY_CHECK;
 
+/* Drop what is at hand of a key whose place outside the token is empty now. */
+void hsm_key_forget(struct hsm *hsm, const struct hsm_id *id);
+
+/*
+ * ---- keys outside the token ----
+ *
+ * A storage key wraps AES-128 keys that are kept elsewhere, each bound to its
+ * ID by a MAC of the token.  It is several objects: one only wraps, one only
+ * unwraps what then cannot leave, one only unwraps what then can be nothing
+ * but wrapped again, one only makes the MACs.  They are told by a number of
+ * the caller's choosing, not 0, that is used once.
+ *
+ * Beside the errors of every function: JY_EFORGED when the MAC of a stored key
+ * does not fit its ID, and JY_ENOKEY when the token has no such storage key.
+ */
+
+#define HSM_BLOB_LEN 24
+#define HSM_BINDING_LEN 8
+
+struct hsm_stored {
+	uint32_t storage;             /* which storage key */
+	uint8_t blob[HSM_BLOB_LEN];   /* RFC 3394 */
+	uint8_t mac[HSM_BINDING_LEN]; /* over number, ID and blob */
+};
+
+/* JY_ENOKEY when the number is taken.  On failure nothing of it is left. */
+enum jy_err hsm_storage_make(
+    struct hsm *hsm, uint32_t storage, struct errctx *ec) JY_CHECK;
+
+/* Destroy all that is left of it: what it wraps is lost. */
+enum jy_err hsm_storage_destroy(
+    struct hsm *hsm, uint32_t storage, struct errctx *ec) JY_CHECK;
+
+/* Is all of it in the token that keys are loaded and kept with? */
+enum jy_err hsm_storage_check(
+    struct hsm *hsm, uint32_t storage, struct errctx *ec) JY_CHECK;
+
+/* As hsm_key_get, for a key that is kept outside. */
+enum jy_err hsm_key_get_stored(struct hsm *hsm, const struct hsm_id *id,
+    enum hsm_template template, const struct hsm_stored *stored,
+    struct hsm_key **out, struct errctx *ec) JY_CHECK;
+
+/*
+ * As hsm_key_import and hsm_key_import_under, but the key, of 128 bits, is
+ * kept outside: stored says under which storage key, and how is filled in.
+ */
+enum jy_err hsm_key_store(struct hsm *hsm, const struct hsm_sealed *sealed,
+    const struct hsm_id *id, struct hsm_stored *stored,
+    struct errctx *ec) JY_CHECK;
+enum jy_err hsm_key_store_under(struct hsm *hsm, struct hsm_transport *t,
+    const struct hsm_wrapped *wrapped, const struct hsm_id *id,
+    struct hsm_stored *stored, struct errctx *ec) JY_CHECK;
+
+/* Wrap a stored key under another storage key; that is in moved->storage. */
+enum jy_err hsm_stored_move(struct hsm *hsm, const struct hsm_id *id,
+    const struct hsm_stored *stored, struct hsm_stored *moved,
+    struct errctx *ec) JY_CHECK;
+
+/* Make a stored key a token object, which then replaces it. */
+enum jy_err hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
+    enum hsm_template template, const char *label,
+    const struct hsm_stored *stored, struct errctx *ec) JY_CHECK;
+
+/* ---- the rest ---- */
+
 /* Generate an AES key of key_len octets in the token; also gives its KCV. */
 enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
@@ -321,6 +391,12 @@ extern const uint8_t hsm_test_key[HSM_TEST_KEY_LEN];
  */
 enum jy_err hsm_kek_prove(struct hsm *hsm, const struct hsm_id *id,
     uint8_t out[24], struct errctx *ec) JY_CHECK;
+
+/*
+ * How many key objects with an ID of len octets that begins with one of the
+ * letters the token had at start-up, and has by what this process did since.
+ */
+size_t hsm_key_count(struct hsm *hsm, const char *letters, size_t len);
 
 /* Destroy the token object; JY_ENOKEY when there is none. */
 enum jy_err hsm_key_destroy(

@@ -41,6 +41,7 @@ enum rv_class {
 	RV_AMBIGUOUS, /* some modules say this for all of these: ask the canary
 		       */
 	RV_ABSENT,    /* no such object, if the token lives: ask the canary */
+	RV_FORGED,    /* a stored key is not what it is said to be */
 	RV_TOKEN,     /* the token is gone */
 	RV_PIN        /* the PIN was refused */
 };
@@ -49,6 +50,7 @@ enum rv_class {
 #define RV_NONE (CKR_VENDOR_DEFINED | 0x4a590001UL)
 #define RV_MANY (CKR_VENDOR_DEFINED | 0x4a590002UL)
 #define RV_NONSENSE (CKR_VENDOR_DEFINED | 0x4a590003UL)
+#define RV_UNBOUND (CKR_VENDOR_DEFINED | 0x4a590004UL)
 
 #define RV_NAME_MAX 48
 
@@ -67,6 +69,12 @@ enum {
 	TEMPLATE_LOOP,    /* wraps and unwraps one generated key */
 	TEMPLATE_PARCEL,  /* no usage; may leave wrapped */
 	TEMPLATE_CLEAR,   /* no usage; may leave in clear */
+	TEMPLATE_PASSAGE, /* CMAC; may leave wrapped: a key on its way in */
+	/* The parts of a storage key, in the order of enum storage_part. */
+	TEMPLATE_STORAGE_WRAP,
+	TEMPLATE_STORAGE_LOAD, /* unwraps what then cannot leave */
+	TEMPLATE_STORAGE_MOVE, /* unwraps what then can only leave wrapped */
+	TEMPLATE_STORAGE_BIND, /* CMAC */
 	TEMPLATE_COUNT
 };
 
@@ -81,7 +89,8 @@ enum quirk {
 	QUIRK_NO_COPYABLE = 1U << 0, /* refuses CKA_COPYABLE */
 	QUIRK_NO_ALLOWED = 1U << 1,  /* refuses CKA_ALLOWED_MECHANISMS */
 	QUIRK_VALUE_LEN = 1U << 2,   /* C_UnwrapKey wants CKA_VALUE_LEN */
-	QUIRK_COPY_FROZEN = 1U << 3  /* cannot copy what is not modifiable */
+	QUIRK_COPY_FROZEN = 1U << 3, /* cannot copy what is not modifiable */
+	QUIRK_NO_UNWRAP_TEMPLATE = 1U << 4 /* refuses CKA_UNWRAP_TEMPLATE */
 };
 
 struct template_spec {
@@ -89,11 +98,13 @@ struct template_spec {
 	enum template_origin origin;
 	CK_ULONG len;            /* of the key, in octets */
 	bool token;              /* a token object; else a session object */
+	bool loaded;             /* unwrapped by a U_LOADS key */
 	const struct hsm_id *id; /* NULL: none */
 	const char *label;       /* NULL: none */
 };
 
 #define TEMPLATE_ATTRS_MAX 24
+#define UNWRAP_ATTRS_MAX 12
 
 /* An attribute list and the values it points to; not to be copied. */
 struct template
@@ -104,6 +115,8 @@ struct template
 	CK_KEY_TYPE type;
 	CK_ULONG len;
 	CK_MECHANISM_TYPE allowed[3];
+	CK_ATTRIBUTE unwraps[UNWRAP_ATTRS_MAX]; /* of CKA_UNWRAP_TEMPLATE */
+	CK_MECHANISM_TYPE unwraps_allowed[3];
 };
 
 void template_build(struct template *t, const struct hsm *hsm,
@@ -118,7 +131,10 @@ enum usage {
 	U_EXTRACTABLE = 1U << 5,
 	U_IN_CLEAR = 1U << 6, /* not SENSITIVE */
 	U_COPIED = 1U << 7,
-	U_MODIFIABLE = 1U << 8 /* throw-away keys of the probe only */
+	U_MODIFIABLE = 1U << 8, /* throw-away keys of the probe only */
+	/* What it unwraps may do: CKA_UNWRAP_TEMPLATE. */
+	U_LOADS = 1U << 9, /* serve here, and not leave */
+	U_MOVES = 1U << 10 /* leave wrapped, and nothing else */
 };
 
 #define NO_MECHANISM ((CK_MECHANISM_TYPE)-1)
@@ -256,6 +272,12 @@ CK_RV object_find(struct hsm *hsm, CK_SESSION_HANDLE session,
 /* A key's handle from the index, else from the token. */
 CK_RV object_lookup(
     struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out);
+/*
+ * A session-object copy; where the token makes none, the original, which is
+ * then not *owned.
+ */
+CK_RV object_copy(struct hsm *hsm, CK_OBJECT_HANDLE original,
+    CK_OBJECT_HANDLE *out, bool *owned);
 /* Destroy every token object of that ID; their number is added to *count. */
 CK_RV object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count);
 
@@ -268,6 +290,8 @@ struct hsm_key {
 	bool derived; /* E(parent, block), else a copy of the object id */
 	struct hsm_id parent;
 	uint8_t block[16];
+	bool is_stored; /* id, or parent, is kept outside the token, as this: */
+	struct hsm_stored stored;
 	_Atomic CK_OBJECT_HANDLE handle;
 	bool owned; /* the handle is ours to destroy */
 	unsigned pins;
@@ -336,16 +360,28 @@ CK_RV unwrap_make(
 CK_RV generate_make(
     struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out);
 
+/* A fresh key under a fresh TEMPLATE_LOOP key; the caller destroys both. */
+CK_RV generate_wrapped(struct hsm *hsm, CK_ULONG len,
+    CK_OBJECT_HANDLE *transport, CK_OBJECT_HANDLE *key, uint8_t *blob);
+
 /* A key about to land: what is to become of it. */
 struct landing {
 	const struct hsm_sealed *sealed; /* NULL: not sealed by itself */
 	struct template_spec spec;       /* no id: it is proved only */
-	uint8_t kcv[HSM_KCV_LEN];        /* as the token has it */
+	struct hsm_stored *stored; /* not NULL: it stays outside, as this */
+	uint8_t kcv[HSM_KCV_LEN];  /* as the token has it */
 	bool kcv_differs;
 };
 
 struct landing landing_of(size_t key_len, enum hsm_template template,
     const struct hsm_id *id, const char *label);
+
+/* A key of 128 bits that stays outside the token. */
+struct landing landing_of_stored(
+    const struct hsm_id *id, struct hsm_stored *stored);
+
+/* JY_EKCV when the token's check value is not the one that came along. */
+enum jy_err landing_verdict(const struct landing *l, struct errctx *ec);
 
 /*
  * Under the lane: prove the wrapped key by its check value (NULL: any) and
@@ -400,6 +436,36 @@ struct hsm_transport {
 	uint64_t used; /* when, by a count of uses */
 };
 
+/* ---- storage.c: under the lane ---- */
+
+/* What a storage key is made of; each is an object of its own. */
+enum storage_part {
+	STORAGE_WRAP,
+	STORAGE_LOAD,
+	STORAGE_MOVE,
+	STORAGE_BIND,
+	STORAGE_PARTS
+};
+
+#define STORAGES_MAX 2 /* the one in use, and the one it replaces */
+
+/* A storage key's parts, as session objects once they were needed. */
+struct storage {
+	uint32_t id; /* 0: free */
+	struct {
+		CK_OBJECT_HANDLE handle;
+		bool owned; /* the handle is ours to destroy */
+	} part[STORAGE_PARTS];
+	uint64_t used; /* when, by a count of uses */
+};
+
+/* Load a stored key, as an object of spec, whose id is the key's. */
+CK_RV storage_load(struct hsm *hsm, const struct template_spec *spec,
+    const struct hsm_stored *stored, CK_OBJECT_HANDLE *out);
+/* Wrap an extractable key under stored->storage and bind it to id. */
+CK_RV storage_keep(struct hsm *hsm, const struct hsm_id *id,
+    CK_OBJECT_HANDLE key, struct hsm_stored *stored);
+
 /* ---- setup.c ---- */
 
 /* The import key and canary are there: find them and learn what they say. */
@@ -453,6 +519,8 @@ struct hsm {
 
 	struct hsm_transport transports[TRANSPORTS_MAX];
 	uint64_t transport_uses;
+	struct storage storages[STORAGES_MAX];
+	uint64_t storage_uses;
 
 	pthread_mutex_t pool_lock;
 	pthread_cond_t pool_free;

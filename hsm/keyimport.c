@@ -60,6 +60,22 @@ landing_of(size_t key_len, enum hsm_template template, const struct hsm_id *id,
 				     .label = label } };
 }
 
+struct landing
+landing_of_stored(const struct hsm_id *id, struct hsm_stored *stored)
+{
+	return (struct landing){ .spec = { .len = 16, .id = id },
+		.stored = stored };
+}
+
+enum jy_err
+landing_verdict(const struct landing *l, struct errctx *ec)
+{
+	return l->kcv_differs
+	    ? err_set(ec, JY_EKCV,
+		  "key check value does not match: another key was meant")
+	    : JY_OK;
+}
+
 /* The check value of a wrapped key, by a copy that does nothing else. */
 static CK_RV
 wrapped_check_value(
@@ -76,6 +92,30 @@ wrapped_check_value(
 		rv = check_value(hsm, hsm->scratch.handle, key, kcv);
 		object_destroy(hsm, key);
 	}
+	return rv;
+}
+
+/* Prove the key, and leave it outside, from one object that does both. */
+static CK_RV
+prove_and_store(struct hsm *hsm, struct landing *l, struct unwrap *u,
+    const uint8_t kcv[HSM_KCV_LEN])
+{
+	const struct template_spec passage = {
+		.row = TEMPLATE_PASSAGE, .origin = ORIGIN_UNWRAP, .len = 16
+	};
+	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+	CK_RV rv;
+
+	rv = template_make(hsm, &passage, unwrap_make, u, &key);
+	if (rv != CKR_OK) {
+		return rv;
+	}
+	rv = check_value(hsm, hsm->scratch.handle, key, l->kcv);
+	l->kcv_differs = rv == CKR_OK && !secret_eq(l->kcv, kcv, HSM_KCV_LEN);
+	if (rv == CKR_OK && !l->kcv_differs) {
+		rv = storage_keep(hsm, l->spec.id, key, l->stored);
+	}
+	object_destroy(hsm, key);
 	return rv;
 }
 
@@ -105,8 +145,12 @@ CK_RV
 landing_prove_and_keep(struct hsm *hsm, struct landing *l, struct unwrap *u,
     const uint8_t kcv[HSM_KCV_LEN], bool fresh)
 {
-	CK_RV rv = wrapped_check_value(hsm, u, l->spec.len, l->kcv);
+	CK_RV rv;
 
+	if (l->stored != NULL) {
+		return prove_and_store(hsm, l, u, kcv);
+	}
+	rv = wrapped_check_value(hsm, u, l->spec.len, l->kcv);
 	if (rv != CKR_OK) {
 		return rv;
 	}
@@ -167,26 +211,39 @@ check_sealed(const struct hsm *hsm, const struct hsm_sealed *sealed,
 	return JY_OK;
 }
 
+static enum jy_err
+import_sealed(struct hsm *hsm, const struct hsm_sealed *sealed,
+    struct landing *l, struct errctx *ec)
+{
+	enum jy_err err = check_sealed(hsm, sealed, l->spec.len, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	l->sealed = sealed;
+	lane_enter(hsm);
+	err = lane_run(hsm, import, l, "import a key", ec);
+	lane_leave(hsm);
+	return err == JY_OK ? landing_verdict(l, ec) : err;
+}
+
 enum jy_err
 hsm_key_import(struct hsm *hsm, const struct hsm_sealed *sealed, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
     struct errctx *ec)
 {
 	struct landing l = landing_of(key_len, template, id, label);
-	enum jy_err err = check_sealed(hsm, sealed, key_len, ec);
 
-	if (err != JY_OK) {
-		return err;
-	}
-	l.sealed = sealed;
-	lane_enter(hsm);
-	err = lane_run(hsm, import, &l, "import a key", ec);
-	lane_leave(hsm);
-	if (err == JY_OK && l.kcv_differs) {
-		return err_set(ec, JY_EKCV,
-		    "key check value does not match: another key was meant");
-	}
-	return err;
+	return import_sealed(hsm, sealed, &l, ec);
+}
+
+enum jy_err
+hsm_key_store(struct hsm *hsm, const struct hsm_sealed *sealed,
+    const struct hsm_id *id, struct hsm_stored *stored, struct errctx *ec)
+{
+	struct landing l = landing_of_stored(id, stored);
+
+	return import_sealed(hsm, sealed, &l, ec);
 }
 
 /* ---- the end of a key ---- */

@@ -87,6 +87,22 @@ index_put(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE handle)
 	row->handle = handle;
 }
 
+size_t
+hsm_key_count(struct hsm *hsm, const char *letters, size_t len)
+{
+	size_t n = 0;
+
+	lane_enter(hsm);
+	for (size_t i = 0; i < hsm->index.cap; i++) {
+		const struct index_row *row = &hsm->index.rows[i];
+
+		n += row->id.len == len && row->handle != CK_INVALID_HANDLE &&
+		    strchr(letters, row->id.b[0]) != NULL;
+	}
+	lane_leave(hsm);
+	return n;
+}
+
 void
 index_free(struct index *index)
 {
@@ -233,6 +249,25 @@ object_lookup(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out)
 	rv = object_find(hsm, hsm->scratch.handle, CKO_SECRET_KEY, id, out);
 	if (rv == CKR_OK) {
 		index_put(hsm, id, *out);
+	}
+	return rv;
+}
+
+CK_RV
+object_copy(struct hsm *hsm, CK_OBJECT_HANDLE original, CK_OBJECT_HANDLE *out,
+    bool *owned)
+{
+	CK_BBOOL no = CK_FALSE;
+	CK_ATTRIBUTE session_object = { CKA_TOKEN, &no, sizeof(no) };
+	CK_RV rv;
+
+	rv = P11(
+	    hsm, C_CopyObject(hsm->anchor, original, &session_object, 1, out));
+	*owned = rv == CKR_OK;
+	if (rv != CKR_OK && rv_class(rv) == RV_REQUEST) {
+		/* It may not be copied: the original serves as well. */
+		*out = original;
+		return CKR_OK;
 	}
 	return rv;
 }

@@ -11,6 +11,8 @@
 
 #include "hsm/internal.h"
 
+#define LOOP_BLOB_MAX 48 /* a wrapped key, and to see that it is too long */
+
 const uint8_t hsm_test_key[HSM_TEST_KEY_LEN] = { 0x00, 0x01, 0x02, 0x03, 0x04,
 	0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f };
 
@@ -53,15 +55,23 @@ parcel_unwrap(struct hsm *hsm, const uint8_t *blob, size_t blob_len,
 }
 
 static CK_RV
-parcel_make(struct hsm *hsm, const struct parcel *p, CK_OBJECT_HANDLE *out)
+parcel_generate(struct hsm *hsm, size_t key_len, CK_OBJECT_HANDLE *out)
 {
 	const struct template_spec spec = { .row = TEMPLATE_PARCEL,
 		.origin = ORIGIN_GENERATE,
-		.len = p->landing.spec.len };
+		.len = key_len };
+
+	return template_make(hsm, &spec, generate_make, NULL, out);
+}
+
+static CK_RV
+parcel_make(struct hsm *hsm, const struct parcel *p, CK_OBJECT_HANDLE *out)
+{
+	size_t len = p->landing.spec.len;
 
 	return p->from != NULL
-	    ? parcel_unwrap(hsm, p->from->wrapped, p->from->len, spec.len, out)
-	    : template_make(hsm, &spec, generate_make, NULL, out);
+	    ? parcel_unwrap(hsm, p->from->wrapped, p->from->len, len, out)
+	    : parcel_generate(hsm, len, out);
 }
 
 /* Wrap the parcel for the partner. */
@@ -95,22 +105,40 @@ parcel_copy(struct hsm *hsm, const struct parcel *p, CK_OBJECT_HANDLE key)
  * how long the key is, which no attribute of every token does.
  */
 static CK_RV
-parcel_wrap(struct hsm *hsm, struct parcel *p, CK_OBJECT_HANDLE key,
-    CK_OBJECT_HANDLE *transport, uint8_t blob[48])
+loop_wrap(struct hsm *hsm, CK_OBJECT_HANDLE key, CK_OBJECT_HANDLE *transport,
+    uint8_t blob[LOOP_BLOB_MAX], CK_ULONG *len)
 {
 	const struct template_spec loop = {
 		.row = TEMPLATE_LOOP, .origin = ORIGIN_GENERATE, .len = 32
 	};
 	CK_MECHANISM wrap = { CKM_AES_KEY_WRAP, NULL, 0 };
-	CK_ULONG len = 48;
 	CK_RV rv;
 
+	*len = LOOP_BLOB_MAX;
 	rv = template_make(hsm, &loop, generate_make, NULL, transport);
+	return rv == CKR_OK
+	    ? P11(hsm,
+		  C_WrapKey(hsm->anchor, &wrap, *transport, key, blob, len))
+	    : rv;
+}
+
+CK_RV
+generate_wrapped(struct hsm *hsm, CK_ULONG len, CK_OBJECT_HANDLE *transport,
+    CK_OBJECT_HANDLE *key, uint8_t *blob)
+{
+	uint8_t wrapped[LOOP_BLOB_MAX];
+	CK_ULONG n = 0;
+	CK_RV rv = parcel_generate(hsm, len, key);
+
 	if (rv == CKR_OK) {
-		rv = P11(hsm,
-		    C_WrapKey(hsm->anchor, &wrap, *transport, key, blob, &len));
+		rv = loop_wrap(hsm, *key, transport, wrapped, &n);
 	}
-	p->other_length = rv == CKR_OK && len != p->landing.spec.len + 8;
+	if (rv == CKR_OK && n != len + 8) {
+		rv = RV_NONSENSE;
+	}
+	if (rv == CKR_OK) {
+		memcpy(blob, wrapped, n);
+	}
 	return rv;
 }
 
@@ -120,7 +148,8 @@ parcel_run(struct hsm *hsm, void *arg)
 {
 	struct parcel *p = arg;
 	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
-	uint8_t blob[48];
+	uint8_t blob[LOOP_BLOB_MAX];
+	CK_ULONG len = 0;
 	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
 		.blob = blob,
 		.blob_len = p->landing.spec.len + 8 };
@@ -131,8 +160,9 @@ parcel_run(struct hsm *hsm, void *arg)
 		rv = parcel_copy(hsm, p, key);
 	}
 	if (rv == CKR_OK) {
-		rv = parcel_wrap(hsm, p, key, &u.key, blob);
+		rv = loop_wrap(hsm, key, &u.key, blob, &len);
 	}
+	p->other_length = rv == CKR_OK && len != u.blob_len;
 	if (rv == CKR_OK && !p->other_length) {
 		rv =
 		    landing_prove_and_keep(hsm, &p->landing, &u, p->kcv, false);
@@ -155,11 +185,7 @@ parcel_land(
 		return err_set(ec, JY_EINVAL, "the key has not %lu bits",
 		    p->landing.spec.len * 8);
 	}
-	if (err == JY_OK && p->landing.kcv_differs) {
-		return err_set(ec, JY_EKCV,
-		    "key check value does not match: another key was meant");
-	}
-	return err;
+	return err == JY_OK ? landing_verdict(&p->landing, ec) : err;
 }
 
 enum jy_err

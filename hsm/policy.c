@@ -214,6 +214,68 @@ try_concatenate(struct hsm *hsm, bool *refused)
 	return rv;
 }
 
+/* A template_maker: unwrap_make, of a key that may leave. */
+static CK_RV
+unwrap_boldly(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
+{
+	CK_BBOOL yes = CK_TRUE;
+
+	for (CK_ULONG i = 0; i < t->count; i++) {
+		if (t->attr[i].type == CKA_EXTRACTABLE) {
+			t->attr[i].pValue = &yes;
+		}
+	}
+	return unwrap_make(hsm, t, arg, out);
+}
+
+/* Unwrap a key so that it could leave, where its unwrapping key forbids. */
+static CK_RV
+try_unwrap_extractable(
+    struct hsm *hsm, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE key, bool *refused)
+{
+	const struct template_spec meek = { .row = HSM_ROOT,
+		.origin = ORIGIN_UNWRAP,
+		.len = 16,
+		.loaded = true };
+	CK_OBJECT_HANDLE out = CK_INVALID_HANDLE;
+	uint8_t blob[24];
+	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
+		.key = kek,
+		.blob = blob,
+		.blob_len = sizeof(blob) };
+	CK_RV rv = op_wrap(hsm, hsm->anchor, kek, key, blob, sizeof(blob));
+
+	if (rv == CKR_OK) {
+		rv = template_make(hsm, &meek, unwrap_make, &u, &out);
+	}
+	trial_destroy(hsm, out);
+	if (rv == CKR_OK) {
+		out = CK_INVALID_HANDLE;
+		rv = judge(template_make(hsm, &meek, unwrap_boldly, &u, &out),
+		    refused);
+		trial_destroy(hsm, out);
+	}
+	return rv;
+}
+
+static CK_RV
+try_unwrap_template(struct hsm *hsm, bool *refused)
+{
+	CK_OBJECT_HANDLE kek = CK_INVALID_HANDLE, key = CK_INVALID_HANDLE;
+	CK_RV rv = trial_key(hsm, U_WRAP | U_UNWRAP | U_LOADS, any, &kek);
+
+	if (rv == CKR_OK) {
+		rv = trial_key(hsm, U_EXTRACTABLE, any, &key);
+	}
+	if (rv == CKR_OK) {
+		rv = try_unwrap_extractable(hsm, kek, key, refused);
+	}
+	trial_destroy(hsm, key);
+	trial_destroy(hsm, kek);
+	return rv;
+}
+
 static const struct {
 	const char *name;
 	trial *run;
@@ -226,6 +288,8 @@ static const struct {
 	[HSM_POLICY_SENSITIVE] = { "sensitive", try_read },
 	[HSM_POLICY_USAGE] = { "usage", try_usage },
 	[HSM_POLICY_NO_CONCATENATE] = { "no-concatenate", try_concatenate },
+	[HSM_POLICY_UNWRAP_TEMPLATE] = { "unwrap-template",
+	    try_unwrap_template },
 };
 
 const char *

@@ -87,6 +87,7 @@ static const struct {
 
 	{ RV_NONE, "no such key object", RV_ABSENT },
 	{ RV_MANY, "several key objects of one CKA_ID", RV_ABSENT },
+	{ RV_UNBOUND, "it is not bound to this use", RV_FORGED },
 	{ RV_NONSENSE, "an answer of a wrong length", RV_TOKEN },
 };
 

@@ -301,6 +301,9 @@ session_fail(
 	case RV_REQUEST:
 		err = JY_ETOKENREQ;
 		break;
+	case RV_FORGED:
+		err = JY_EFORGED;
+		break;
 	case RV_PIN: /* of a login that was good */
 	case RV_SESSION:
 	case RV_TOKEN:

@@ -11,9 +11,13 @@
  * SoftHSM cannot copy such an object to a session object at all
  * (CKR_ATTRIBUTE_READ_ONLY for CKA_TOKEN).  There, and only if the token
  * holds to CKA_ALLOWED_MECHANISMS, they stay modifiable.  That gives nothing
- * to whoever has the PIN: SENSITIVE, EXTRACTABLE and ALLOWED_MECHANISMS
- * cannot be undone, and no mechanism allowed has a use that DERIVE does not
- * give already.  A token that does neither has its objects used directly.
+ * to whoever has the PIN, of a root key: SENSITIVE, EXTRACTABLE and
+ * ALLOWED_MECHANISMS cannot be undone, and no mechanism allowed has a use that
+ * DERIVE does not give already; nor of a KEK that unwraps what was sent to its
+ * owner.  It would of the part of a storage key that wraps: made to unwrap, it
+ * lets root keys leave.  So that part, and the one that moves keys, are neither
+ * copied nor modifiable.  A token that does neither has its objects used
+ * directly.
  *
  * NSS softokn takes neither CKA_COPYABLE nor CKA_ALLOWED_MECHANISMS in token
  * objects (CKR_GENERAL_ERROR).  An attribute is left out only where the
@@ -51,6 +55,16 @@ static const struct {
 	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_CLEAR] = { U_EXTRACTABLE | U_IN_CLEAR,
 	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_PASSAGE] = { U_SIGN | U_EXTRACTABLE,
+	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_STORAGE_WRAP] = { U_WRAP,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_STORAGE_LOAD] = { U_UNWRAP | U_LOADS | U_COPIED,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_STORAGE_MOVE] = { U_UNWRAP | U_MOVES,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_STORAGE_BIND] = { U_SIGN | U_COPIED,
+	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
 };
 
 static void
@@ -96,6 +110,47 @@ put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
 	}
 }
 
+/*
+ * What a key that unwraps lets its keys do.  Tokens compare it with what
+ * C_UnwrapKey asks for, and some want every attribute of it asked for: each
+ * stands in put_usage and put_allowed too.
+ */
+static void
+put_unwrap_template(struct template *t, unsigned may, bool with_allowed)
+{
+	static const CK_ATTRIBUTE_TYPE always_off[] = { CKA_ENCRYPT, CKA_VERIFY,
+		CKA_WRAP, CKA_UNWRAP };
+	static const CK_ATTRIBUTE_TYPE moved_off[] = { CKA_DECRYPT, CKA_SIGN,
+		CKA_DERIVE };
+	bool moves = (may & U_MOVES) != 0;
+	CK_ATTRIBUTE *a = t->unwraps;
+	size_t n = 0;
+
+	a[n++] = (CK_ATTRIBUTE){ CKA_CLASS, &t->class, sizeof(t->class) };
+	a[n++] = (CK_ATTRIBUTE){ CKA_KEY_TYPE, &t->type, sizeof(t->type) };
+	a[n++] = (CK_ATTRIBUTE){ CKA_PRIVATE, &p11_true, sizeof(p11_true) };
+	a[n++] = (CK_ATTRIBUTE){ CKA_SENSITIVE, &p11_true, sizeof(p11_true) };
+	a[n++] = (CK_ATTRIBUTE){ CKA_EXTRACTABLE,
+		moves ? &p11_true : &p11_false, sizeof(CK_BBOOL) };
+	for (size_t i = 0; i < ARRAY_LEN(always_off); i++) {
+		a[n++] = (CK_ATTRIBUTE){ always_off[i], &p11_false,
+			sizeof(p11_false) };
+	}
+	for (size_t i = 0; moves && i < ARRAY_LEN(moved_off); i++) {
+		a[n++] = (CK_ATTRIBUTE){ moved_off[i], &p11_false,
+			sizeof(p11_false) };
+	}
+	/* Without it, other mechanisms would tell the key by and by. */
+	if (!moves && with_allowed) {
+		memcpy(t->unwraps_allowed, template_table[HSM_ROOT].allowed,
+		    sizeof(t->unwraps_allowed));
+		a[n++] = (CK_ATTRIBUTE){ CKA_ALLOWED_MECHANISMS,
+			t->unwraps_allowed, sizeof(t->unwraps_allowed) };
+	}
+	jy_assert(n <= UNWRAP_ATTRS_MAX);
+	put(t, CKA_UNWRAP_TEMPLATE, a, n * sizeof(a[0]));
+}
+
 void
 template_build(
     struct template *t, const struct hsm *hsm, const struct template_spec *spec)
@@ -115,7 +170,14 @@ template_build(
 	put_bool(t, CKA_TOKEN, spec->token);
 	put_usage(t, may);
 	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
-		put_allowed(t, template_table[spec->row].allowed);
+		/* One list for all that is loaded: usage says the rest. */
+		put_allowed(t,
+		    template_table[spec->loaded ? HSM_ROOT : spec->row]
+			.allowed);
+	}
+	if ((may & (U_LOADS | U_MOVES)) != 0 &&
+	    (quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0) {
+		put_unwrap_template(t, may, (quirks & QUIRK_NO_ALLOWED) == 0);
 	}
 	if (spec->id != NULL) {
 		put(t, CKA_ID, spec->id->b, spec->id->len);
@@ -144,6 +206,9 @@ template_build_trial(
 	put_bool(t, CKA_TOKEN, false);
 	put_usage(t, may);
 	put_allowed(t, allowed);
+	if ((may & (U_LOADS | U_MOVES)) != 0) {
+		put_unwrap_template(t, may, true);
+	}
 	put_bool(t, CKA_COPYABLE, (may & U_COPIED) != 0);
 	put_bool(t, CKA_MODIFIABLE, (may & U_MODIFIABLE) != 0);
 }
@@ -160,9 +225,9 @@ about_template(CK_RV rv)
 	    rv == CKR_ARGUMENTS_BAD;
 }
 
-/* Give in by one more step; false when there is none left. */
+/* Give in by one more step; false when there is none left for such a key. */
 static bool
-relax(const struct hsm *hsm, CK_RV rv, unsigned *quirks)
+relax(const struct hsm *hsm, CK_RV rv, unsigned may, unsigned *quirks)
 {
 	if (!about_template(rv)) {
 		return false;
@@ -177,6 +242,10 @@ relax(const struct hsm *hsm, CK_RV rv, unsigned *quirks)
 	} else if ((*quirks & QUIRK_NO_ALLOWED) == 0 &&
 	    !hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]) {
 		*quirks |= QUIRK_NO_ALLOWED;
+	} else if ((may & (U_LOADS | U_MOVES)) != 0 &&
+	    (*quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0 &&
+	    !hsm->policy[HSM_POLICY_UNWRAP_TEMPLATE]) {
+		*quirks |= QUIRK_NO_UNWRAP_TEMPLATE;
 	} else {
 		return false;
 	}
@@ -185,16 +254,16 @@ relax(const struct hsm *hsm, CK_RV rv, unsigned *quirks)
 
 typedef CK_RV try_fn(struct hsm *hsm, void *arg);
 
-/* Try, giving in step by step. */
+/* Try, giving in step by step; may says what the key may do. */
 static CK_RV
-try_relaxed(struct hsm *hsm, bool token, try_fn *try, void *arg)
+try_relaxed(struct hsm *hsm, bool token, unsigned may, try_fn *try, void *arg)
 {
 	unsigned *quirks = &hsm->quirks[token];
 	unsigned before = *quirks;
 	CK_RV first = try(hsm, arg);
 	CK_RV rv = first;
 
-	while (rv != CKR_OK && relax(hsm, rv, quirks)) {
+	while (rv != CKR_OK && relax(hsm, rv, may, quirks)) {
 		rv = try(hsm, arg);
 	}
 	if (rv == CKR_OK) {
@@ -228,7 +297,8 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
 {
 	struct making m = { spec, make, arg, out };
 
-	return try_relaxed(hsm, spec->token, make_once, &m);
+	return try_relaxed(
+	    hsm, spec->token, template_table[spec->row].may, make_once, &m);
 }
 
 /* The half that stays: may unwrap by OAEP, nothing else. */
@@ -294,5 +364,5 @@ template_import_pair(
 {
 	struct pair p = { public, private };
 
-	return try_relaxed(hsm, true, make_pair, &p);
+	return try_relaxed(hsm, true, 0, make_pair, &p);
 }

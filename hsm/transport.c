@@ -244,6 +244,24 @@ run_import(struct hsm *hsm, const struct transport_work *w)
 	    hsm, w->landing, &u, w->wrapped->kcv, true);
 }
 
+static enum jy_err
+import_under(struct hsm *hsm, struct hsm_transport *t,
+    const struct hsm_wrapped *wrapped, struct landing *l, struct errctx *ec)
+{
+	struct transport_work w = {
+		.t = t, .run = run_import, .landing = l, .wrapped = wrapped
+	};
+	enum jy_err err;
+
+	if (wrapped->len != l->spec.len + 8) {
+		return err_set(ec, JY_EINVAL,
+		    "wrapped key has %zu octets, not %lu", wrapped->len,
+		    l->spec.len + 8);
+	}
+	err = transport_do(hsm, &w, "import a key", ec);
+	return err == JY_OK ? landing_verdict(l, ec) : err;
+}
+
 enum jy_err
 hsm_key_import_under(struct hsm *hsm, struct hsm_transport *t,
     const struct hsm_wrapped *wrapped, size_t key_len,
@@ -251,20 +269,16 @@ hsm_key_import_under(struct hsm *hsm, struct hsm_transport *t,
     struct errctx *ec)
 {
 	struct landing l = landing_of(key_len, template, id, label);
-	struct transport_work w = {
-		.t = t, .run = run_import, .landing = &l, .wrapped = wrapped
-	};
-	enum jy_err err;
 
-	if (wrapped->len != key_len + 8) {
-		return err_set(ec, JY_EINVAL,
-		    "wrapped key has %zu octets, not %zu", wrapped->len,
-		    key_len + 8);
-	}
-	err = transport_do(hsm, &w, "import a key", ec);
-	if (err == JY_OK && l.kcv_differs) {
-		return err_set(ec, JY_EKCV,
-		    "key check value does not match: another key was meant");
-	}
-	return err;
+	return import_under(hsm, t, wrapped, &l, ec);
+}
+
+enum jy_err
+hsm_key_store_under(struct hsm *hsm, struct hsm_transport *t,
+    const struct hsm_wrapped *wrapped, const struct hsm_id *id,
+    struct hsm_stored *stored, struct errctx *ec)
+{
+	struct landing l = landing_of_stored(id, stored);
+
+	return import_under(hsm, t, wrapped, &l, ec);
 }

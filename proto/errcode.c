@@ -46,6 +46,8 @@ errcode_of(enum jy_err err)
 		return JOINERY__V1__ERROR_CODE__NO_ROOT_KEY;
 	case JY_EKEK:
 		return JOINERY__V1__ERROR_CODE__KEK_MISSING;
+	case JY_EFORGED:
+		return JOINERY__V1__ERROR_CODE__ROOT_KEY_FORGED;
 	case JY_ECONFLICT:
 		return JOINERY__V1__ERROR_CODE__CONFLICT;
 	case JY_EIO:
@@ -63,6 +65,8 @@ errcode_of(enum jy_err err)
 		return JOINERY__V1__ERROR_CODE__TOKEN_REFUSED;
 	case JY_ENOKEY:
 		return JOINERY__V1__ERROR_CODE__TOKEN_KEY_MISSING;
+	case JY_ELIMIT:
+		return JOINERY__V1__ERROR_CODE__TOKEN_FULL;
 	case JY_EBUSY:
 		return JOINERY__V1__ERROR_CODE__BUSY;
 	case JY_ETIMEOUT:
@@ -116,6 +120,9 @@ static const struct {
 	{ CODE(NO_ROOT_KEY), "import it: joineryctl device set" },
 	{ CODE(KEK_MISSING),
 	    "joineryctl kek import, then name it in peer or device" },
+	{ CODE(ROOT_KEY_FORGED),
+	    "somebody changed the database, or half of it was restored; import "
+	    "the key again" },
 	{ CODE(CONFLICT), "ask again" },
 	{ CODE(STORE_UNAVAILABLE), "look at the disk of the store" },
 	{ CODE(STORE_FULL), "make room, or raise store-max-size" },
@@ -126,6 +133,8 @@ static const struct {
 	{ CODE(TOKEN_KEY_MISSING),
 	    "import the key again, or restore the "
 	    "token" },
+	{ CODE(TOKEN_FULL),
+	    "raise resident-max, or keep root keys outside (custody)" },
 	{ CODE(BUSY), "more workers, or a faster token" },
 };
 

@@ -70,7 +70,7 @@ extern const struct verb ctl_verbs[];
 extern const size_t ctl_verb_count;
 
 #define CTL_WORDS_MAX 4
-#define CTL_COMPONENTS_MAX 3            /* of a KEK */
+#define CTL_COMPONENTS_MAX 3           /* of a KEK */
 #define CTL_LIST_MAX STORE_NET_IDS_MAX /* the longest there is */
 
 /* The values of an option that may be repeated. */
@@ -320,18 +320,25 @@ enum ctl_exit ctl_keys_seal(
     struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
 
 /* Seal a key that is at hand already, likewise. */
-enum ctl_exit ctl_key_seal(struct ctl *ctl, const struct secret *clear,
-    struct ctl_key *key) JY_CHECK;
+enum ctl_exit ctl_key_seal(
+    struct ctl *ctl, const struct secret *clear, struct ctl_key *key) JY_CHECK;
 void ctl_keys_fini(struct ctl_key *keys, size_t n);
+
+/* ---- ctl_custody.c ---- */
+
+/* Where root keys are kept, as a part of what "status" shows. */
+enum ctl_exit custody_show(struct ctl *ctl) JY_CHECK;
 
 /* ---- ctl_batch.c ---- */
 
-/* "device delete --file". */
+/* "device delete --file" and "device settle --file". */
 enum ctl_exit batch_delete(struct ctl *ctl) JY_CHECK;
+enum ctl_exit batch_settle(struct ctl *ctl) JY_CHECK;
 
 /*
- * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_export.c
- * ctl_import.c ctl_join_eui.c ctl_kek.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c
+ * ---- the verbs: ctl_admin.c ctl_app.c ctl_custody.c ctl_device.c ctl_export.c
+ * ctl_import.c ctl_join_eui.c ctl_kek.c ctl_key.c ctl_list.c ctl_local.c
+ * ctl_peer.c
  * ctl_peer_test.c ctl_seal.c ctl_trace.c ----
  */
 

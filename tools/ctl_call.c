@@ -152,6 +152,9 @@ static const struct {
 	{ JOINERY__V1__ERROR_CODE__KEY_CHECK_FAILED,
 	    "the token opened something else than was sealed: was the import "
 	    "key replaced? \"joineryctl import-key show\"" },
+	{ JOINERY__V1__ERROR_CODE__ROOT_KEY_FORGED,
+	    "somebody changed the database, or half of it was restored; import "
+	    "the key again" },
 	{ JOINERY__V1__ERROR_CODE__CONFLICT, "ask again" },
 	{ JOINERY__V1__ERROR_CODE__STORE_UNAVAILABLE, HINT_LATER },
 	{ JOINERY__V1__ERROR_CODE__STORE_FULL,
@@ -159,6 +162,9 @@ static const struct {
 	{ JOINERY__V1__ERROR_CODE__TOKEN_UNAVAILABLE, HINT_LOG },
 	{ JOINERY__V1__ERROR_CODE__TOKEN_REFUSED, HINT_TOKEN },
 	{ JOINERY__V1__ERROR_CODE__TOKEN_KEY_MISSING, HINT_TOKEN },
+	{ JOINERY__V1__ERROR_CODE__TOKEN_FULL,
+	    "raise \"resident-max\" in joinery.conf, or keep root keys outside "
+	    "the token (\"custody\")" },
 	{ JOINERY__V1__ERROR_CODE__BUSY, HINT_LATER },
 	{ JOINERY__V1__ERROR_CODE__TIMEOUT, HINT_LATER },
 };

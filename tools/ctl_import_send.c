@@ -45,7 +45,7 @@ struct import_send {
 	struct ctl *ctl;
 	struct keyfile_header header;
 	struct import_options options;
-	struct import_progress *progress;
+	struct progress *progress;
 	struct import_counts *counts;
 	uint8_t digest[SEAL_DIGEST_LEN], mac[KEYFILE_MAC_LEN];
 
@@ -62,7 +62,7 @@ struct import_send {
 
 struct import_send *
 import_send_new(struct ctl *ctl, const struct import_sums *sums,
-    const struct import_options *options, struct import_progress *progress,
+    const struct import_options *options, struct progress *progress,
     struct import_counts *counts)
 {
 	struct import_send *s = sys_xcalloc(1, sizeof(*s));
@@ -456,7 +456,7 @@ take_results(struct import_send *s, struct batch *b,
 	}
 	b->n = kept;
 	adapt(s, b, sys_mono_us() - b->sent_us);
-	import_progress_show(s->progress, s->counts);
+	progress_show(s->progress, import_counts_all(s->counts));
 	if (s->options.strict && s->counts->refused > refused) {
 		return ctl_fail(
 		    s->ctl, CTL_REFUSED, go_on, "stopped: a line was refused");

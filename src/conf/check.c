@@ -280,6 +280,7 @@ check_words(const struct conf_loading *ld, const struct conf *conf)
 		{ OPTION_bi_client_certificate, conf->bi_client_certificate,
 		    { "required", "optional" } },
 		{ OPTION_app_s_key, conf->app_s_key, { "yes", "no", "auto" } },
+		{ OPTION_custody, conf->custody, { "resident", "wrapped" } },
 		{ OPTION_rejoin_mic, conf->rejoin_mic, { "check", "ns" } },
 	};
 

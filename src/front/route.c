@@ -151,6 +151,9 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	case JOINERY__V1__REQUEST__CALL_DEVICE_DELETE:
 		route_by_device(out, r->device_delete->id);
 		break;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE:
+		route_by_device(out, r->device_settle->id);
+		break;
 	case JOINERY__V1__REQUEST__CALL_NONCES_RESET:
 		route_by_device(out, r->nonces_reset->id);
 		break;
@@ -180,6 +183,10 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	case JOINERY__V1__REQUEST__CALL_APP_DELETE:
 	case JOINERY__V1__REQUEST__CALL_APP_LIST:
 	case JOINERY__V1__REQUEST__CALL_JOIN_EUIS:
+	case JOINERY__V1__REQUEST__CALL_CUSTODY:
+	case JOINERY__V1__REQUEST__CALL_STORAGE_REPLACE:
+	case JOINERY__V1__REQUEST__CALL_STORAGE_MOVE:
+	case JOINERY__V1__REQUEST__CALL_STORAGE_FINISH:
 	case JOINERY__V1__REQUEST__CALL_PEER_TEST:
 #ifdef PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE
 	case _JOINERY__V1__REQUEST__CALL__CASE_IS_INT_SIZE:

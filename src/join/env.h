@@ -16,6 +16,12 @@ enum app_s_key_mode {
 	APP_S_KEY_NO    /* only when the AS asks for it */
 };
 
+/* Where root keys go that are imported. */
+enum custody {
+	CUSTODY_RESIDENT, /* into the token */
+	CUSTODY_WRAPPED   /* into the store, under the token's storage key */
+};
+
 /* The JoinEUIs that are served. */
 struct join_euis {
 	struct eui64_prefix *prefixes;
@@ -28,6 +34,8 @@ struct join_env {
 	struct store *store;
 	struct hsm *hsm;
 	const struct sys *sys;
+	enum custody custody;
+	uint64_t resident_max; /* root keys in the token; 0: no limit */
 	enum app_s_key_mode app_s_key;
 	uint32_t repeat_window_ms; /* a lost answer is given again; 0: never */
 	bool rejoin_mic_by_ns; /* types 0 and 2: the NS checked MIC, RJcount0 */

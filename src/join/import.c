@@ -15,6 +15,7 @@
 /* What is to be done about a device. */
 struct plan {
 	struct root_sources sources; /* keys to be imported */
+	struct root_rows outside;    /* those imported that stay outside */
 	bool replaces;               /* something that is there */
 };
 
@@ -204,7 +205,7 @@ static bool
 hits_all(enum jy_err err)
 {
 	return err == JY_ETOKEN || err == JY_ENOKEY || err == JY_EIO ||
-	    err == JY_EFULL || err == JY_ENOMEM;
+	    err == JY_EFULL || err == JY_ENOMEM || err == JY_ELIMIT;
 }
 
 /* All up to the store; a key that was imported is named by d->row. */
@@ -226,8 +227,9 @@ begin(const struct join_env *env, const struct import_batch *batch,
 				    : err;
 	}
 	err = roots_prepare(env, &d->row, &plan->sources, &d->ec);
-	return err == JY_OK ? roots_import(env, &d->row, &plan->sources, &d->ec)
-			    : err;
+	return err == JY_OK
+	    ? roots_import(env, &d->row, &plan->sources, &plan->outside, &d->ec)
+	    : err;
 }
 
 /* What goes into the store together. */
@@ -247,6 +249,7 @@ putting_add(struct putting *p, struct import_device *d, const struct plan *plan)
 	*c = (struct device_change){
 		.row = d->row, .start = d->start, .ec = &d->ec
 	};
+	roots_add(c, &plan->outside);
 	p->list[p->n] = c;
 	p->devices[p->n] = d;
 	p->sources[p->n] = plan->sources;

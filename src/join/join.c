@@ -82,7 +82,7 @@ get_accept_mic_key(const struct join *j, struct hsm_key *root,
 	return steps_opt_neg(j)
 	    ? keys_get_lifetime(j->env->hsm, LW_JS_INT_KEY, &j->device, nwk_key,
 		  root, out, ec)
-	    : keys_get_root(j->env->hsm, &j->device, nwk_key, out, ec);
+	    : keys_get_root(j->env, &j->device, nwk_key, out, ec);
 }
 
 /* The key that hides the join-accept; the caller puts it. */
@@ -95,7 +95,7 @@ get_accept_key(const struct join *j, struct hsm_key *root, struct hsm_key **out,
 	return j->in.rejoin
 	    ? keys_get_lifetime(j->env->hsm, LW_JS_ENC_KEY, &j->device, nwk_key,
 		  root, out, ec)
-	    : keys_get_root(j->env->hsm, &j->device, nwk_key, out, ec);
+	    : keys_get_root(j->env, &j->device, nwk_key, out, ec);
 }
 
 /* MIC and encryption, under keys that are there. */
@@ -138,7 +138,7 @@ step_accept(struct join *j, struct errctx *ec)
 	enum jy_err err;
 
 	err = keys_get_root(
-	    j->env->hsm, &j->device, &j->commit.session.nwk_key, &root, ec);
+	    j->env, &j->device, &j->commit.session.nwk_key, &root, ec);
 	if (err == JY_OK) {
 		err = get_accept_mic_key(j, root, &mic_key, ec);
 	}

@@ -7,9 +7,8 @@
 #ifndef JY_JOIN_KEYS_H
 #define JY_JOIN_KEYS_H
 
-#include "hsm/hsm.h"
+#include "src/join/env.h"
 #include "src/lorawan/derive.h"
-#include "src/store/rows.h"
 
 /* Stored in rows and part of CKA_IDs: never change. */
 enum key_role {
@@ -23,6 +22,9 @@ enum key_role {
 void keys_root_id(const struct device_id *device, const struct device_key *key,
     struct hsm_id *out);
 
+/* How many root keys the token holds; see hsm_key_count. */
+size_t keys_root_count(struct hsm *hsm);
+
 /* JSIntKey or JSEncKey of a NwkKey. */
 void keys_lifetime_id(enum lw_key which, const struct device_id *device,
     const struct device_key *nwk_key, struct hsm_id *out);
@@ -32,10 +34,18 @@ void keys_kek_id(uint64_t key_id, struct hsm_id *out);
 /* What a root key of this role may do. */
 enum hsm_template keys_root_template(uint8_t role);
 
-/* Get a root key of a device; JY_EROOTKEY when generation is 0. */
-enum jy_err keys_get_root(struct hsm *hsm, const struct device_id *device,
-    const struct device_key *key, struct hsm_key **out,
-    struct errctx *ec) JY_CHECK;
+/* Between the store's row and what the token makes of it. */
+struct hsm_stored keys_stored_of(const struct root_row *row);
+struct root_row keys_root_row(const struct device_id *device,
+    const struct device_key *key, const struct hsm_stored *stored);
+
+/*
+ * Get a root key of a device, from the token or from outside; JY_EROOTKEY when
+ * generation is 0, JY_EFORGED when what is outside belongs elsewhere.
+ */
+enum jy_err keys_get_root(const struct join_env *env,
+    const struct device_id *device, const struct device_key *key,
+    struct hsm_key **out, struct errctx *ec) JY_CHECK;
 
 /* Get JSIntKey or JSEncKey, derived from the NwkKey in the token. */
 enum jy_err keys_get_lifetime(struct hsm *hsm, enum lw_key which,

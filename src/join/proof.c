@@ -48,7 +48,7 @@ mic_by_root(struct join *j, struct errctx *ec)
 	enum jy_err err;
 
 	err = keys_get_root(
-	    j->env->hsm, &j->device, &j->commit.session.nwk_key, &root, ec);
+	    j->env, &j->device, &j->commit.session.nwk_key, &root, ec);
 	if (err == JY_OK) {
 		err = check_mic(j, root, "join-request", ec);
 	}
@@ -65,7 +65,7 @@ mic_by_js_int_key(struct join *j, struct errctx *ec)
 	struct hsm *hsm = j->env->hsm;
 	enum jy_err err;
 
-	err = keys_get_root(hsm, &j->device, nwk_key, &root, ec);
+	err = keys_get_root(j->env, &j->device, nwk_key, &root, ec);
 	if (err == JY_OK) {
 		err = keys_get_lifetime(
 		    hsm, LW_JS_INT_KEY, &j->device, nwk_key, root, &js_int, ec);

@@ -23,6 +23,20 @@ registry_check_device(
 	return settings_check_activation(env->store, &row->activation, ec);
 }
 
+/* The row, and with it its root keys that stay outside the token. */
+static enum jy_err
+put_device(const struct join_env *env, const struct device_row *row,
+    const struct root_rows *outside, struct errctx *ec)
+{
+	struct device_change change = { .row = *row, .ec = ec };
+	struct device_change *const list[] = { &change };
+	enum jy_err err;
+
+	roots_add(&change, outside);
+	err = store_device_put_batch(env->store, list, 1, ec);
+	return err == JY_OK ? change.err : err;
+}
+
 enum jy_err
 registry_device_set(const struct join_env *env, struct device_row *row,
     const struct hsm_sealed *nwk_key, const struct hsm_sealed *app_key,
@@ -30,18 +44,19 @@ registry_device_set(const struct join_env *env, struct device_row *row,
 {
 	const struct root_sources sources = { .nwk = { .sealed = nwk_key },
 		.app = { .sealed = app_key } };
+	struct root_rows outside;
 	enum jy_err err = registry_check_device(env, row, ec);
 
 	if (err == JY_OK) {
 		err = roots_prepare(env, row, &sources, ec);
 	}
 	if (err == JY_OK) {
-		err = roots_import(env, row, &sources, ec);
+		err = roots_import(env, row, &sources, &outside, ec);
 	}
 	if (err != JY_OK) {
 		return err;
 	}
-	err = store_device_put(env->store, row, ec);
+	err = put_device(env, row, &outside, ec);
 	if (err != JY_OK) {
 		roots_undo(env, row, &sources);
 		return err;

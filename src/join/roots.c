@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Root keys on their way into the token and out of it. */
+/* Root keys on their way into custody, in the token or outside, and out. */
 #include "src/join/roots.h"
 
 #include <stdio.h>
@@ -7,6 +7,19 @@
 
 #include "src/base/log.h"
 #include "src/join/keys.h"
+#include "src/join/resident.h"
+#include "src/join/storage.h"
+
+void
+roots_label(const struct device_id *device, const struct device_key *key,
+    char out[ROOT_LABEL_MAX])
+{
+	char dev[EUI64_STR_LEN];
+
+	(void)snprintf(out, ROOT_LABEL_MAX, "joinery %s %s",
+	    key->role == KEY_NWK ? "NwkKey" : "AppKey",
+	    eui64_str(&device->dev_eui, dev));
+}
 
 /*
  * A generation is random, so that two admins at once, or a device deleted and
@@ -23,29 +36,71 @@ new_generation(const struct join_env *env)
 	return generation;
 }
 
-/* Import one; its check value was compared in the token. */
+/* Into the token. */
+static enum jy_err
+import_resident(const struct join_env *env, const struct device_id *device,
+    const struct root_source *source, const struct device_key *key,
+    const struct hsm_id *id, struct errctx *ec)
+{
+	enum hsm_template template = keys_root_template(key->role);
+	char label[ROOT_LABEL_MAX];
+	enum jy_err err = resident_take(env, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	roots_label(device, key, label);
+	err = source->sealed != NULL
+	    ? hsm_key_import(env->hsm, source->sealed, ROOT_KEY_LEN, template,
+		  id, label, ec)
+	    : hsm_key_import_under(env->hsm, source->transport, source->wrapped,
+		  ROOT_KEY_LEN, template, id, label, ec);
+	if (err != JY_OK) {
+		resident_give_back(env);
+	}
+	return err;
+}
+
+/* Into a row, under the storage key that is in use now. */
+static enum jy_err
+import_wrapped(const struct join_env *env, const struct device_id *device,
+    const struct root_source *source, const struct device_key *key,
+    const struct hsm_id *id, struct root_rows *outside, struct errctx *ec)
+{
+	struct hsm_stored stored = { .storage = 0 };
+	enum jy_err err = storage_current(env, &stored.storage, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	err = source->sealed != NULL
+	    ? hsm_key_store(env->hsm, source->sealed, id, &stored, ec)
+	    : hsm_key_store_under(env->hsm, source->transport, source->wrapped,
+		  id, &stored, ec);
+	if (err == JY_OK) {
+		outside->rows[outside->n++] =
+		    keys_root_row(device, key, &stored);
+	}
+	return err;
+}
+
+/* Import one; its check value is compared in the token. */
 static enum jy_err
 import_root(const struct join_env *env, const struct device_id *id,
     const struct root_source *source, uint8_t role, struct device_key *key,
-    struct key_check *check, struct errctx *ec)
+    struct key_check *check, struct root_rows *outside, struct errctx *ec)
 {
 	const struct device_key fresh = {
 		.generation = new_generation(env),
 		.role = role,
 	};
-	char dev[EUI64_STR_LEN], label[64];
 	struct hsm_id key_id;
 	enum jy_err err;
 
 	keys_root_id(id, &fresh, &key_id);
-	(void)snprintf(label, sizeof(label), "joinery %s %s",
-	    role == KEY_NWK ? "NwkKey" : "AppKey",
-	    eui64_str(&id->dev_eui, dev));
-	err = source->sealed != NULL
-	    ? hsm_key_import(env->hsm, source->sealed, ROOT_KEY_LEN,
-		  keys_root_template(role), &key_id, label, ec)
-	    : hsm_key_import_under(env->hsm, source->transport, source->wrapped,
-		  ROOT_KEY_LEN, keys_root_template(role), &key_id, label, ec);
+	err = env->custody == CUSTODY_WRAPPED
+	    ? import_wrapped(env, id, source, &fresh, &key_id, outside, ec)
+	    : import_resident(env, id, source, &fresh, &key_id, ec);
 	if (err == JY_OK) {
 		*key = fresh;
 		check->known = true;
@@ -70,9 +125,20 @@ roots_destroy(const struct join_env *env, const struct device_id *id,
 		return;
 	}
 	keys_root_id(id, key, &key_id);
-	err = hsm_key_destroy(env->hsm, &key_id, &ec);
+	err = store_root_delete(env->store, id, key, &ec);
+	if (err == JY_OK) {
+		hsm_key_forget(env->hsm, &key_id);
+		return;
+	}
+	if (err == JY_ENOTFOUND) {
+		err_clear(&ec);
+		err = hsm_key_destroy(env->hsm, &key_id, &ec);
+		if (err == JY_OK) {
+			resident_give_back(env);
+		}
+	}
 	if (err != JY_OK && err != JY_ENOKEY) {
-		log_warn("registry", "old root key stays in the token",
+		log_warn("registry", "old root key stays",
 		    "dev_eui=%s role=%c generation=%u error=\"%s\"",
 		    eui64_str(&id->dev_eui, dev), key->role, key->generation,
 		    err_detail(&ec, err));
@@ -173,18 +239,21 @@ app_key_role(const struct device_row *row)
 
 enum jy_err
 roots_import(const struct join_env *env, struct device_row *row,
-    const struct root_sources *sources, struct errctx *ec)
+    const struct root_sources *sources, struct root_rows *outside,
+    struct errctx *ec)
 {
 	struct device_key old_nwk = row->nwk_key;
 	enum jy_err err = JY_OK;
 
+	outside->n = 0;
 	if (root_given(&sources->nwk)) {
 		err = import_root(env, &row->id, &sources->nwk, KEY_NWK,
-		    &row->nwk_key, &row->nwk_check, ec);
+		    &row->nwk_key, &row->nwk_check, outside, ec);
 	}
 	if (err == JY_OK && root_given(&sources->app)) {
-		err = import_root(env, &row->id, &sources->app,
-		    app_key_role(row), &row->app_key, &row->app_check, ec);
+		err =
+		    import_root(env, &row->id, &sources->app, app_key_role(row),
+			&row->app_key, &row->app_check, outside, ec);
 	}
 	if (err == JY_OK && row->v10_root_is_app_key &&
 	    row->app_key.role == KEY_APP) {
@@ -227,4 +296,61 @@ roots_undo(const struct join_env *env, const struct device_row *row,
 	if (root_given(&sources->app)) {
 		roots_destroy(env, &row->id, &row->app_key);
 	}
+}
+
+/* One root key, if it is outside; *settled counts it. */
+static enum jy_err
+settle_root(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, uint32_t *settled, struct errctx *ec)
+{
+	char label[ROOT_LABEL_MAX];
+	struct hsm_stored stored;
+	struct root_row row;
+	struct hsm_id id;
+	enum jy_err err;
+
+	if (key->generation == 0) {
+		return JY_OK;
+	}
+	err = store_root_get(env->store, device, key, &row, ec);
+	if (err == JY_ENOTFOUND) {
+		err_clear(ec);
+		return JY_OK;
+	}
+	if (err == JY_OK) {
+		err = resident_take(env, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	keys_root_id(device, key, &id);
+	roots_label(device, key, label);
+	stored = keys_stored_of(&row);
+	err = hsm_stored_settle(
+	    env->hsm, &id, keys_root_template(key->role), label, &stored, ec);
+	if (err != JY_OK) {
+		resident_give_back(env);
+		return err;
+	}
+	++*settled;
+	return store_root_delete(env->store, device, key, ec);
+}
+
+enum jy_err
+roots_settle(const struct join_env *env, const struct device_row *row,
+    uint32_t *settled, struct errctx *ec)
+{
+	enum jy_err err;
+
+	*settled = 0;
+	err = settle_root(env, &row->id, &row->nwk_key, settled, ec);
+	if (err == JY_OK) {
+		err = settle_root(env, &row->id, &row->app_key, settled, ec);
+	}
+	for (size_t i = 0; err == JY_OK && i < row->old_key_count; i++) {
+		const struct device_key key = old_key_unpack(row->old_keys[i]);
+
+		err = settle_root(env, &row->id, &key, settled, ec);
+	}
+	return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Root keys of a device on their way into the token and out of it; for the
+ * Root keys of a device on their way into custody and out of it; for the
  * registry and the import.  A new one has a new generation, and those that it
  * replaces stay in the row's list while retained sessions need them.
  */
@@ -10,6 +10,13 @@
 #include "src/join/env.h"
 
 #define ROOT_KEY_LEN 16
+
+/* The rows of root keys that stay outside the token, to be put with the
+ * device's. */
+struct root_rows {
+	struct root_row rows[2];
+	uint8_t n;
+};
 
 /* Where a root key comes from: one of these ways, or none. */
 struct root_source {
@@ -38,19 +45,44 @@ enum jy_err roots_prepare(const struct join_env *env, struct device_row *row,
     const struct root_sources *sources, struct errctx *ec) JY_CHECK;
 
 /*
- * Import what is given and name it in the row, with its check value.  On
- * failure nothing new is left in the token.
+ * Import what is given and name it in the row, with its check value: by the
+ * custody of env into the token, or into *outside, which the caller puts with
+ * the row.  On failure nothing new is left in the token.
  */
 enum jy_err roots_import(const struct join_env *env, struct device_row *row,
-    const struct root_sources *sources, struct errctx *ec) JY_CHECK;
+    const struct root_sources *sources, struct root_rows *outside,
+    struct errctx *ec) JY_CHECK;
+
+/* Put them with the device. */
+static inline void
+roots_add(struct device_change *change, const struct root_rows *outside)
+{
+	for (size_t i = 0; i < outside->n; i++) {
+		change->roots[change->root_count++] = outside->rows[i];
+	}
+}
+
+/* The CKA_LABEL of a root key in the token, for people. */
+#define ROOT_LABEL_MAX 64
+void roots_label(const struct device_id *device, const struct device_key *key,
+    char out[ROOT_LABEL_MAX]);
 
 /* Take back what roots_import did: the row was not stored. */
 void roots_undo(const struct join_env *env, const struct device_row *row,
     const struct root_sources *sources);
 
-/* Destroy a root key that nothing names any more. */
+/* Destroy a root key that nothing names any more, wherever it is. */
 void roots_destroy(const struct join_env *env, const struct device_id *id,
     const struct device_key *key);
+
+/*
+ * Make token objects of those of a device's root keys that are outside;
+ * *settled says how many there were.  JY_ELIMIT; those done stay done, and
+ * nothing is lost at whatever point it ends.
+ */
+enum jy_err roots_settle(const struct join_env *env,
+    const struct device_row *row, uint32_t *settled,
+    struct errctx *ec) JY_CHECK;
 
 /*
  * Destroy the replaced root keys that no retained session needs.  Those

@@ -93,7 +93,7 @@ get_keys(const struct join_env *env, const struct session_row *row,
 	struct hsm_id id;
 	enum jy_err err;
 
-	err = keys_get_root(env->hsm, &row->device, root_key, root, ec);
+	err = keys_get_root(env, &row->device, root_key, root, ec);
 	if (err != JY_OK || to->clear) {
 		return err;
 	}
@@ -162,7 +162,7 @@ session_mic(const struct join_env *env, struct hsm_session *s,
 	enum jy_err err;
 
 	session_block(row, LW_S_NWK_S_INT_KEY, block);
-	err = keys_get_root(env->hsm, &row->device, &row->nwk_key, &root, ec);
+	err = keys_get_root(env, &row->device, &row->nwk_key, &root, ec);
 	if (err == JY_OK) {
 		err = hsm_derive_mic(s, root, block, data, len, mic, ec);
 	}

@@ -12,6 +12,30 @@
 
 struct store_ops;
 
+/* The store's own values among those of store_meta_put. */
+#define META_SCHEMA "schema"
+#define META_STORAGE "storage"
+#define STORAGE_STATE_LEN 8
+
+#define META_NUMBER_LEN 8
+
+/* Add to a number as meta values hold it (len 0: none yet), in place. */
+enum jy_err meta_number_add(uint8_t value[META_NUMBER_LEN], size_t len,
+    int64_t delta, uint64_t max, uint64_t *now, struct errctx *ec) JY_CHECK;
+
+/* struct storage_state as octets; JY_ECORRUPT for another length. */
+void storage_state_encode(
+    const struct storage_state *state, uint8_t out[STORAGE_STATE_LEN]);
+enum jy_err storage_state_decode(const uint8_t *p, size_t len,
+    struct storage_state *state, struct errctx *ec) JY_CHECK;
+
+bool storage_state_keeps(
+    const struct storage_state *seen, const struct storage_state *state);
+
+/* JY_ECONFLICT when a root row may not be put under its storage key. */
+enum jy_err storage_state_allows(const struct storage_state *state,
+    const struct root_row *row, struct errctx *ec) JY_CHECK;
+
 /* An open database; first member of each backend's own struct. */
 struct store_db {
 	const struct store_ops *ops; /* also tells whose struct it is */
@@ -37,6 +61,13 @@ struct join_work {
 struct device_batch {
 	struct device_change *const *changes;
 	size_t n;
+};
+
+/* What one transaction of a rotation writes. */
+struct root_batch {
+	const struct root_change *changes;
+	size_t n;
+	size_t *replaced;
 };
 
 struct store_ops {
@@ -82,6 +113,25 @@ struct store_ops {
 	    struct errctx *ec);
 	enum jy_err (*nonces_reset)(
 	    struct store_db *db, const struct device_id *id, struct errctx *ec);
+
+	enum jy_err (*root_get)(struct store_db *db,
+	    const struct device_id *device, const struct device_key *key,
+	    struct root_row *row, struct errctx *ec);
+	enum jy_err (*root_delete)(struct store_db *db,
+	    const struct device_id *device, const struct device_key *key,
+	    struct errctx *ec);
+	enum jy_err (*root_list)(struct store_db *db,
+	    const struct root_row *after, struct root_row *rows, size_t cap,
+	    size_t *n, bool *more, struct errctx *ec);
+	enum jy_err (*root_count)(
+	    struct store_db *db, uint64_t *n, struct errctx *ec);
+	enum jy_err (*root_replace)(struct store_db *db,
+	    const struct root_batch *batch, struct errctx *ec);
+	enum jy_err (*storage_get)(struct store_db *db,
+	    struct storage_state *state, struct errctx *ec);
+	enum jy_err (*storage_set)(struct store_db *db,
+	    const struct storage_state *seen, const struct storage_state *state,
+	    struct errctx *ec);
 
 	enum jy_err (*session_get)(struct store_db *db,
 	    const uint8_t id[STORE_ID_LEN], struct session_row *row,
@@ -129,6 +179,9 @@ struct store_ops {
 	    uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 	enum jy_err (*meta_put)(struct store_db *db, const char *key,
 	    const uint8_t *value, size_t len, struct errctx *ec);
+
+	enum jy_err (*meta_add)(struct store_db *db, const char *key,
+	    int64_t delta, uint64_t max, uint64_t *now, struct errctx *ec);
 
 	/* Fill in commits and syncs. */
 	void (*stats)(struct store_db *db, struct store_stats *out);

@@ -23,6 +23,13 @@ const struct store_ops store_lmdb_ops = {
 	.device_by_name = lmdb_device_by_name,
 	.nonces_get = lmdb_nonces_get,
 	.nonces_reset = lmdb_nonces_reset,
+	.root_get = lmdb_root_get,
+	.root_delete = lmdb_root_delete,
+	.root_list = lmdb_root_list,
+	.root_count = lmdb_root_count,
+	.root_replace = lmdb_root_replace,
+	.storage_get = lmdb_storage_get,
+	.storage_set = lmdb_storage_set,
 	.session_get = lmdb_session_get,
 	.session_list = lmdb_session_list,
 	.app_get = lmdb_app_get,
@@ -41,6 +48,7 @@ const struct store_ops store_lmdb_ops = {
 	.peer_by_credential = lmdb_peer_by_credential,
 	.meta_get = lmdb_meta_get,
 	.meta_put = lmdb_meta_put,
+	.meta_add = lmdb_meta_add,
 	.stats = lmdb_stats,
 };
 

@@ -210,6 +210,9 @@ change_check(
 	if (err == JY_OK) {
 		err = name_check(t, &c->row);
 	}
+	if (err == JY_OK) {
+		err = roots_check(t, c);
+	}
 	return err == JY_OK ? nonce_row_get(t, &c->row.id, &nonces) : err;
 }
 
@@ -235,6 +238,9 @@ changes_write(struct txn *t, const void *arg)
 			err = row_write(t, &old, &c->row);
 			if (err == JY_OK) {
 				err = nonces_start(t, c);
+			}
+			if (err == JY_OK) {
+				err = roots_put(t, c);
 			}
 		} else if (!txn_usable(t)) {
 			err = c->err;
@@ -301,6 +307,9 @@ device_erase(struct txn *t, const void *arg)
 	}
 	if (err == JY_OK) {
 		err = sessions_delete(t, id);
+	}
+	if (err == JY_OK) {
+		err = roots_erase(t, id);
 	}
 	if (err == JY_OK) {
 		err = txn_del(t, TABLE_REFUSALS, key);

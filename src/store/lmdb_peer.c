@@ -210,3 +210,40 @@ lmdb_meta_put(struct store_db *db, const char *key, const uint8_t *value,
 
 	return txn_update(lmdb_of(db), meta_write, &m, ec);
 }
+
+struct addition {
+	struct slice key;
+	int64_t delta;
+	uint64_t max;
+	uint64_t *now;
+};
+
+static enum jy_err
+meta_increase(struct txn *t, const void *arg)
+{
+	uint8_t octets[META_NUMBER_LEN] = { 0 };
+	const struct addition *a = arg;
+	struct slice value = { octets, 0 };
+	enum jy_err err = txn_get(t, TABLE_META, a->key, &value);
+
+	if (err != JY_OK && err != JY_ENOTFOUND) {
+		return err;
+	}
+	if (value.len <= sizeof(octets)) {
+		memmove(octets, value.p, value.len);
+	}
+	err =
+	    meta_number_add(octets, value.len, a->delta, a->max, a->now, t->ec);
+	return err == JY_OK ? txn_put(t, TABLE_META, a->key,
+				  (struct slice){ octets, sizeof(octets) })
+			    : err;
+}
+
+enum jy_err
+lmdb_meta_add(struct store_db *db, const char *key, int64_t delta, uint64_t max,
+    uint64_t *now, struct errctx *ec)
+{
+	const struct addition a = { slice_of_text(key), delta, max, now };
+
+	return txn_update(lmdb_of(db), meta_increase, &a, ec);
+}

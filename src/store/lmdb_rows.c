@@ -15,6 +15,26 @@ slice_of_device(const struct device_id *id)
 	return (struct slice){ (const uint8_t *)id, sizeof(*id) };
 }
 
+struct root_key
+root_key_of(const struct device_id *device, const struct device_key *key)
+{
+	struct root_key k;
+	struct writer w;
+
+	writer_init(&w, k.octets, sizeof(k.octets));
+	writer_copy(&w, device, sizeof(*device));
+	writer_u8(&w, key->role);
+	writer_be(&w, key->generation, 4);
+	jy_assert(w.len == sizeof(k.octets));
+	return k;
+}
+
+struct slice
+slice_of_root(const struct root_key *key)
+{
+	return (struct slice){ key->octets, sizeof(key->octets) };
+}
+
 struct slice
 slice_of_session(const uint8_t id[STORE_ID_LEN])
 {
@@ -137,6 +157,7 @@ ROW_ACCESS(refusal, TABLE_REFUSALS)
 ROW_ACCESS(app, TABLE_APPS)
 ROW_CODE(kek, TABLE_KEKS)
 ROW_ACCESS(peer, TABLE_PEERS)
+ROW_ACCESS(root, TABLE_ROOTS)
 
 enum jy_err
 device_row_get(
@@ -341,4 +362,45 @@ peer_row_at(const struct cursor *c, struct peer_row *row)
 	return err == JY_OK
 	    ? label_read(c->txn, c->table, c->key, c->key, row->name)
 	    : err;
+}
+
+enum jy_err
+root_row_get(struct txn *t, const struct device_id *device,
+    const struct device_key *key, struct root_row *row)
+{
+	const struct root_key k = root_key_of(device, key);
+	enum jy_err err = root_fetch(t, slice_of_root(&k), row);
+
+	if (err == JY_OK) {
+		row->device = *device;
+		row->key = *key;
+	}
+	return err;
+}
+
+enum jy_err
+root_row_put(struct txn *t, const struct root_row *row)
+{
+	const struct root_key k = root_key_of(&row->device, &row->key);
+
+	return root_store(t, slice_of_root(&k), row);
+}
+
+enum jy_err
+root_row_at(const struct cursor *c, struct root_row *row)
+{
+	enum jy_err err;
+	struct reader r;
+
+	if (c->key.len != sizeof(struct root_key)) {
+		return bad_length(c->txn, c->table, c->key, c->key.len);
+	}
+	err = root_value(c->txn, c->key, c->value, row);
+	if (err == JY_OK) {
+		reader_init(&r, c->key.p, c->key.len);
+		reader_copy(&r, &row->device, sizeof(row->device));
+		row->key.role = reader_u8(&r);
+		row->key.generation = (uint32_t)reader_be(&r, 4);
+	}
+	return err;
 }

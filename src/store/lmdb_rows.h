@@ -11,6 +11,16 @@
 
 /* The key of a device: its EUIs, DevEUI first; borrows id. */
 struct slice slice_of_device(const struct device_id *id);
+
+/* The key of a root row: its device, role 1, generation 4. */
+struct root_key {
+	uint8_t octets[sizeof(struct device_id) + 5];
+};
+
+struct root_key root_key_of(
+    const struct device_id *device, const struct device_key *key);
+struct slice slice_of_root(const struct root_key *key);
+
 struct slice slice_of_session(const uint8_t id[STORE_ID_LEN]);
 struct slice slice_of_credential(const struct credential *c);
 
@@ -61,6 +71,18 @@ enum jy_err refusal_row_get(struct txn *t, const struct device_id *id,
     struct refusal_row *row) JY_CHECK;
 enum jy_err refusal_row_put(
     struct txn *t, const struct refusal_row *row) JY_CHECK;
+
+enum jy_err root_row_get(struct txn *t, const struct device_id *device,
+    const struct device_key *key, struct root_row *row) JY_CHECK;
+enum jy_err root_row_put(struct txn *t, const struct root_row *row) JY_CHECK;
+enum jy_err root_row_at(const struct cursor *c, struct root_row *row) JY_CHECK;
+
+/* ---- lmdb_root.c, for the verbs of devices ---- */
+
+/* JY_ECONFLICT when a storage key is not to be used any more. */
+enum jy_err roots_check(struct txn *t, const struct device_change *c) JY_CHECK;
+enum jy_err roots_put(struct txn *t, const struct device_change *c) JY_CHECK;
+enum jy_err roots_erase(struct txn *t, const struct device_id *id) JY_CHECK;
 
 enum jy_err app_row_get(
     struct txn *t, const char *name, struct app_row *row) JY_CHECK;

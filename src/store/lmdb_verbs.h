@@ -35,6 +35,23 @@ enum jy_err lmdb_nonces_get(struct store_db *db, const struct device_id *id,
     struct nonce_row *row, size_t *used, struct errctx *ec);
 enum jy_err lmdb_nonces_reset(
     struct store_db *db, const struct device_id *id, struct errctx *ec);
+enum jy_err lmdb_root_get(struct store_db *db, const struct device_id *device,
+    const struct device_key *key, struct root_row *row, struct errctx *ec);
+enum jy_err lmdb_root_delete(struct store_db *db,
+    const struct device_id *device, const struct device_key *key,
+    struct errctx *ec);
+enum jy_err lmdb_root_list(struct store_db *db, const struct root_row *after,
+    struct root_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
+enum jy_err lmdb_root_count(
+    struct store_db *db, uint64_t *n, struct errctx *ec);
+enum jy_err lmdb_root_replace(
+    struct store_db *db, const struct root_batch *batch, struct errctx *ec);
+enum jy_err lmdb_storage_get(
+    struct store_db *db, struct storage_state *state, struct errctx *ec);
+enum jy_err lmdb_storage_set(struct store_db *db,
+    const struct storage_state *seen, const struct storage_state *state,
+    struct errctx *ec);
 enum jy_err lmdb_session_get(struct store_db *db,
     const uint8_t id[STORE_ID_LEN], struct session_row *row, struct errctx *ec);
 enum jy_err lmdb_session_list(struct store_db *db, const struct device_id *id,
@@ -72,5 +89,7 @@ enum jy_err lmdb_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err lmdb_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
+enum jy_err lmdb_meta_add(struct store_db *db, const char *key, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec);
 void lmdb_stats(struct store_db *store, struct store_stats *out);
 #endif

@@ -109,39 +109,13 @@ mem_join_view(struct store_db *db, const struct device_id *id,
 	(void)ec;
 	if (err == JY_OK) {
 		app = list_find(&m->apps, view->device.app);
-		view->app = (struct app_row){ 0 };
-		if (app != NULL) {
-			view->app = *app;
-		}
-		view->nonces = (struct nonce_row){ 0 };
-		if (item != NULL) {
-			view->nonces = item->row;
-		}
+		view->app = app != NULL ? *app : (struct app_row){ 0 };
+		view->nonces =
+		    item != NULL ? item->row : (struct nonce_row){ 0 };
 		view->dev_nonce_seen = dev_nonce_seen(item, dev_nonce) ||
 		    dev_nonce < view->nonces.counted;
 	}
 	return memory_unlock(m, err);
-}
-
-/*
- * The session of a device with the highest JoinNonce below a bound: sessions
- * are listed by ID, but JoinNonces tell the order in which they were made.
- */
-static const struct session_row *
-session_below(
-    const struct memory *m, const struct device_id *id, uint32_t bound)
-{
-	const struct session_row *found = NULL;
-
-	for (size_t i = 0; i < m->sessions.n; i++) {
-		const struct session_row *s = list_at(&m->sessions, i);
-
-		if (cmp_device(&s->device, id) == 0 && s->join_nonce < bound &&
-		    (found == NULL || s->join_nonce > found->join_nonce)) {
-			found = s;
-		}
-	}
-	return found;
 }
 
 /*
@@ -286,16 +260,14 @@ device_put(struct memory *m, const struct device_row *row, struct errctx *ec)
 	const struct device_row *old = list_find(&m->devices, &row->id);
 	uint32_t revision = old != NULL ? old->revision : 0;
 	struct device_row new = *row;
-	const struct device_row *owner = NULL;
+	const struct device_row *owner;
 
 	if (revision != row->revision) {
 		return err_set(ec, JY_ECONFLICT,
 		    "the device has revision %u, not %u", revision,
 		    row->revision);
 	}
-	if (row->name[0] != '\0') {
-		owner = named(m, row->app, row->name);
-	}
+	owner = row->name[0] != '\0' ? named(m, row->app, row->name) : NULL;
 	if (owner != NULL && cmp_device(owner, &row->id) != 0) {
 		return err_set(ec, JY_EEXIST,
 		    "another device of app \"%s\" has the name \"%s\"",
@@ -339,6 +311,20 @@ nonces_start(struct memory *m, const struct device_id *id,
 }
 
 static enum jy_err
+change_put(struct memory *m, const struct device_change *c)
+{
+	enum jy_err err = memory_roots_check(m, c);
+
+	if (err == JY_OK) {
+		err = device_put(m, &c->row, c->ec);
+	}
+	if (err == JY_OK) {
+		err = nonces_start(m, &c->row.id, &c->start, c->ec);
+	}
+	return err == JY_OK ? memory_roots_put(m, c) : err;
+}
+
+static enum jy_err
 mem_device_put_batch(
     struct store_db *db, const struct device_batch *batch, struct errctx *ec)
 {
@@ -348,10 +334,7 @@ mem_device_put_batch(
 	for (size_t i = 0; i < batch->n; i++) {
 		struct device_change *c = batch->changes[i];
 
-		c->err = device_put(m, &c->row, c->ec);
-		if (c->err == JY_OK) {
-			c->err = nonces_start(m, &c->row.id, &c->start, c->ec);
-		}
+		c->err = change_put(m, c);
 	}
 	return memory_written(m, JY_OK);
 }
@@ -366,6 +349,7 @@ mem_device_delete(
 	(void)ec;
 	if (err == JY_OK) {
 		(void)list_remove(&m->refusals, id);
+		memory_roots_erase(m, id);
 		for (size_t i = m->sessions.n; i > 0; i--) {
 			const struct session_row *s =
 			    list_at(&m->sessions, i - 1);
@@ -447,12 +431,8 @@ mem_nonces_get(struct store_db *db, const struct device_id *id,
 	const struct nonce_item *item = list_find(&m->nonces, id);
 
 	(void)ec;
-	*row = (struct nonce_row){ 0 };
-	*used = 0;
-	if (item != NULL) {
-		*row = item->row;
-		*used = item->used;
-	}
+	*row = item != NULL ? item->row : (struct nonce_row){ 0 };
+	*used = item != NULL ? item->used : 0;
 	return memory_unlock(m, JY_OK);
 }
 
@@ -471,33 +451,6 @@ mem_nonces_reset(
 		memset(item->seen, 0, sizeof(item->seen));
 	}
 	return memory_written(m, known ? JY_OK : JY_ENOTFOUND);
-}
-
-/* ---- sessions ---- */
-
-static enum jy_err
-mem_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
-    struct session_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	return memory_unlock(m, list_get(&m->sessions, id, row));
-}
-
-static enum jy_err
-mem_session_list(struct store_db *db, const struct device_id *id,
-    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	const struct session_row *s = session_below(m, id, UINT32_MAX);
-
-	(void)ec;
-	for (*n = 0; s != NULL && *n < cap; (*n)++) {
-		rows[*n] = *s;
-		s = session_below(m, id, s->join_nonce);
-	}
-	return memory_unlock(m, JY_OK);
 }
 
 /* There is no disk, so nothing is ever flushed. */
@@ -533,6 +486,7 @@ mem_open(
 	m->keks = LIST(struct kek_row, memory_cmp_kek);
 	m->peers = LIST(struct peer_row, cmp_text);
 	m->metas = LIST(struct meta_item, cmp_text);
+	m->roots = LIST(struct root_row, memory_cmp_root);
 	jy_assert(pthread_mutex_init(&m->lock, NULL) == 0);
 	*out = &m->base;
 	return JY_OK;
@@ -542,17 +496,15 @@ static void
 mem_close(struct store_db *db)
 {
 	struct memory *m = memory_lock(db);
+	const struct list *lists[] = { &m->devices, &m->nonces, &m->sessions,
+		&m->refusals, &m->apps, &m->keks, &m->peers, &m->metas,
+		&m->roots };
 
 	(void)memory_unlock(m, JY_OK);
 	(void)pthread_mutex_destroy(&m->lock);
-	free(m->devices.items);
-	free(m->nonces.items);
-	free(m->sessions.items);
-	free(m->refusals.items);
-	free(m->apps.items);
-	free(m->keks.items);
-	free(m->peers.items);
-	free(m->metas.items);
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		free(lists[i]->items);
+	}
 	free(m);
 }
 
@@ -572,6 +524,13 @@ const struct store_ops store_memory_ops = {
 	.device_by_name = mem_device_by_name,
 	.nonces_get = mem_nonces_get,
 	.nonces_reset = mem_nonces_reset,
+	.root_get = mem_root_get,
+	.root_delete = mem_root_delete,
+	.root_list = mem_root_list,
+	.root_count = mem_root_count,
+	.root_replace = mem_root_replace,
+	.storage_get = mem_storage_get,
+	.storage_set = mem_storage_set,
 	.session_get = mem_session_get,
 	.session_list = mem_session_list,
 	.app_get = mem_app_get,
@@ -590,5 +549,6 @@ const struct store_ops store_memory_ops = {
 	.peer_by_credential = mem_peer_by_credential,
 	.meta_get = mem_meta_get,
 	.meta_put = mem_meta_put,
+	.meta_add = mem_meta_add,
 	.stats = mem_stats,
 };

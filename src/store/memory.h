@@ -25,6 +25,7 @@ struct memory {
 	struct list keks;
 	struct list peers;
 	struct list metas;
+	struct list roots;
 	uint64_t commits;
 };
 
@@ -34,6 +35,33 @@ enum jy_err memory_unlock(struct memory *m, enum jy_err err);
 
 /* The same after a verb that writes. */
 enum jy_err memory_written(struct memory *m, enum jy_err err);
+
+/* The verbs of memory_root.c, and its part in those of devices. */
+int memory_cmp_root(const void *item, const void *key);
+enum jy_err memory_roots_check(struct memory *m, const struct device_change *c);
+enum jy_err memory_roots_put(struct memory *m, const struct device_change *c);
+void memory_roots_erase(struct memory *m, const struct device_id *id);
+enum jy_err mem_root_get(struct store_db *db, const struct device_id *device,
+    const struct device_key *key, struct root_row *row, struct errctx *ec);
+enum jy_err mem_root_delete(struct store_db *db, const struct device_id *device,
+    const struct device_key *key, struct errctx *ec);
+enum jy_err mem_root_list(struct store_db *db, const struct root_row *after,
+    struct root_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
+enum jy_err mem_root_count(struct store_db *db, uint64_t *n, struct errctx *ec);
+enum jy_err mem_root_replace(
+    struct store_db *db, const struct root_batch *batch, struct errctx *ec);
+enum jy_err mem_storage_get(
+    struct store_db *db, struct storage_state *state, struct errctx *ec);
+enum jy_err mem_storage_set(struct store_db *db,
+    const struct storage_state *seen, const struct storage_state *state,
+    struct errctx *ec);
+
+/* The verbs of memory_session.c. */
+enum jy_err mem_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
+    struct session_row *row, struct errctx *ec);
+enum jy_err mem_session_list(struct store_db *db, const struct device_id *id,
+    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec);
 
 /* The verbs of memory_app.c. */
 enum jy_err mem_app_get(struct store_db *db, const char *name,
@@ -74,5 +102,7 @@ enum jy_err mem_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err mem_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
+enum jy_err mem_meta_add(struct store_db *db, const char *key, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec);
 
 #endif

@@ -130,3 +130,22 @@ mem_meta_put(struct store_db *db, const char *key, const uint8_t *value,
 	memcpy(item.value, value, len);
 	return memory_written(m, list_put(&m->metas, &item, ec));
 }
+
+enum jy_err
+mem_meta_add(struct store_db *db, const char *key, int64_t delta, uint64_t max,
+    uint64_t *now, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	const struct meta_item *old = list_find(&m->metas, key);
+	struct meta_item item = { .len = 0 };
+	enum jy_err err;
+
+	if (old != NULL) {
+		item = *old;
+	}
+	memcpy(item.key, key, strlen(key) + 1);
+	err = meta_number_add(item.value, item.len, delta, max, now, ec);
+	item.len = META_NUMBER_LEN;
+	return memory_written(
+	    m, err == JY_OK ? list_put(&m->metas, &item, ec) : err);
+}

@@ -238,6 +238,18 @@ static const struct field refusal_fields[] = {
 	TEXT(struct refusal_row, reason),
 };
 
+static const struct field root_fields[] = {
+	UINT(struct root_row, storage, 4, UINT32_MAX),
+	BYTES(struct root_row, blob),
+	BYTES(struct root_row, mac),
+};
+
+static const char *
+check_root(const void *row)
+{
+	return ((const struct root_row *)row)->storage != 0 ? NULL : "storage";
+}
+
 static const char *
 check_session(const void *row)
 {
@@ -293,6 +305,9 @@ static const struct layout peer_layout =
     LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
 static const struct layout refusal_layout =
     LAYOUT_1(refusal_fields, struct refusal_row, NULL);
+
+static const struct layout root_layout =
+    LAYOUT_1(root_fields, struct root_row, check_root);
 
 static uint64_t
 uint_load(const uint8_t *at, size_t size)
@@ -579,3 +594,4 @@ ROW_CODEC(session)
 ROW_CODEC(kek)
 ROW_CODEC(peer)
 ROW_CODEC(refusal)
+ROW_CODEC(root)

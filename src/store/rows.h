@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the store keeps, as plain values, and how each row is laid out in
- * octets.  No row holds a key or a wrapped key, but for one that everybody
- * knows (struct kek_row).
+ * octets.  No row holds a key in clear; a root row holds a wrapped one, a KEK
+ * row one that everybody knows.
  *
  * Text fields are NUL-terminated and at most ..._MAX octets long without the
  * NUL; an empty text means "not set".
@@ -55,6 +55,26 @@ struct key_check {
 };
 
 #define STORE_OLD_KEYS_MAX 8
+#define STORE_BLOB_LEN 24
+#define STORE_BINDING_LEN 8
+
+/*
+ * A root key that is kept outside the token; one that has no such row is in
+ * the token.  It opens nowhere but there; see hsm_stored.
+ */
+struct root_row {
+	struct device_id device;
+	struct device_key key;
+	uint32_t storage; /* number of the storage key */
+	uint8_t blob[STORE_BLOB_LEN];
+	uint8_t mac[STORE_BINDING_LEN];
+};
+
+/* Which storage keys there are; 0: none. */
+struct storage_state {
+	uint32_t current; /* wraps what is put from now on */
+	uint32_t old;     /* is being replaced: may still be needed */
+};
 
 /* Who may ask for a device's home network; as Roaming of the protocol. */
 enum roaming_mode {
@@ -244,6 +264,8 @@ enum jy_err row_check_peer(
     const struct peer_row *row, struct errctx *ec) JY_CHECK;
 enum jy_err row_check_refusal(
     const struct refusal_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_root(
+    const struct root_row *row, struct errctx *ec) JY_CHECK;
 enum jy_err row_check_app(
     const struct app_row *row, struct errctx *ec) JY_CHECK;
 
@@ -252,8 +274,8 @@ enum jy_err row_check_app(
  * is our own fault.
  * Decoders take what a file held: JY_ECORRUPT, with what was wrong as detail,
  * for a version they do not know, a length that does not fit or a value out
- * of range.  Fields that the key holds (id, label, name) are not in the
- * octets; the caller fills them in.
+ * of range.  Fields that the key holds (id, device, key, label, name) are not
+ * in the octets; the caller fills them in.
  */
 size_t row_encode_device(const struct device_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_nonce(const struct nonce_row *row, uint8_t out[ROW_MAX]);
@@ -262,6 +284,7 @@ size_t row_encode_kek(const struct kek_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_peer(const struct peer_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_refusal(const struct refusal_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_app(const struct app_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_root(const struct root_row *row, uint8_t out[ROW_MAX]);
 
 enum jy_err row_decode_device(const uint8_t *p, size_t len,
     struct device_row *row, struct errctx *ec) JY_CHECK;
@@ -276,6 +299,8 @@ enum jy_err row_decode_peer(const uint8_t *p, size_t len, struct peer_row *row,
 enum jy_err row_decode_refusal(const uint8_t *p, size_t len,
     struct refusal_row *row, struct errctx *ec) JY_CHECK;
 enum jy_err row_decode_app(const uint8_t *p, size_t len, struct app_row *row,
+    struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_root(const uint8_t *p, size_t len, struct root_row *row,
     struct errctx *ec) JY_CHECK;
 
 #endif

@@ -12,8 +12,6 @@
 #include "src/store/backend.h"
 #include "src/store/commit.h"
 
-#define META_SCHEMA "schema" /* the store's own */
-
 struct store {
 	const struct store_ops *ops;
 	struct store_db *db;
@@ -199,6 +197,11 @@ store_device_put_batch(struct store *s, struct device_change *const changes[],
 			c->err = err_set(
 			    c->ec, JY_EINVAL, "join_nonce is out of range");
 		}
+		for (size_t k = 0; c->err == JY_OK && k < c->root_count; k++) {
+			jy_assert(
+			    device_id_eq(&c->roots[k].device, &c->row.id));
+			c->err = row_check_root(&c->roots[k], c->ec);
+		}
 		if (c->err == JY_OK) {
 			good[batch.n++] = c;
 		}
@@ -281,6 +284,63 @@ store_nonces_reset(
     struct store *s, const struct device_id *id, struct errctx *ec)
 {
 	return s->ops->nonces_reset(s->db, id, ec);
+}
+
+/* ---- root keys outside the token ---- */
+
+enum jy_err
+store_root_get(struct store *s, const struct device_id *device,
+    const struct device_key *key, struct root_row *row, struct errctx *ec)
+{
+	return s->ops->root_get(s->db, device, key, row, ec);
+}
+
+enum jy_err
+store_root_delete(struct store *s, const struct device_id *device,
+    const struct device_key *key, struct errctx *ec)
+{
+	return s->ops->root_delete(s->db, device, key, ec);
+}
+
+enum jy_err
+store_root_list(struct store *s, const struct root_row *after,
+    struct root_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec)
+{
+	jy_assert(cap > 0);
+	return s->ops->root_list(s->db, after, rows, cap, n, more, ec);
+}
+
+enum jy_err
+store_root_count(struct store *s, uint64_t *n, struct errctx *ec)
+{
+	return s->ops->root_count(s->db, n, ec);
+}
+
+enum jy_err
+store_root_replace(struct store *s, const struct root_change *changes, size_t n,
+    size_t *replaced, struct errctx *ec)
+{
+	const struct root_batch batch = { changes, n, replaced };
+	enum jy_err err = JY_OK;
+
+	for (size_t i = 0; i < n && err == JY_OK; i++) {
+		err = row_check_root(&changes[i].row, ec);
+	}
+	return err == JY_OK ? s->ops->root_replace(s->db, &batch, ec) : err;
+}
+
+enum jy_err
+store_storage_get(
+    struct store *s, struct storage_state *state, struct errctx *ec)
+{
+	return s->ops->storage_get(s->db, state, ec);
+}
+
+enum jy_err
+store_storage_set(struct store *s, const struct storage_state *seen,
+    const struct storage_state *state, struct errctx *ec)
+{
+	return s->ops->storage_set(s->db, seen, state, ec);
 }
 
 /* ---- sessions ---- */
@@ -503,11 +563,19 @@ store_meta_put(struct store *s, const char *key, const uint8_t *value,
     size_t len, struct errctx *ec)
 {
 	if (!label_ok(key) || len > STORE_META_MAX ||
-	    strcmp(key, META_SCHEMA) == 0) {
+	    strcmp(key, META_SCHEMA) == 0 || strcmp(key, META_STORAGE) == 0) {
 		return err_set(ec, JY_EINVAL, "not a value to keep: \"%.*s\"",
 		    STORE_LABEL_MAX, key);
 	}
 	return s->ops->meta_put(s->db, key, value, len, ec);
+}
+
+enum jy_err
+store_meta_add(struct store *s, const char *key, int64_t delta, uint64_t max,
+    uint64_t *now, struct errctx *ec)
+{
+	jy_assert(label_ok(key));
+	return s->ops->meta_add(s->db, key, delta, max, now, ec);
 }
 
 void

@@ -139,6 +139,8 @@ bool store_nonces_below(
 struct device_change {
 	struct device_row row; /* as for store_device_put */
 	struct nonce_start start;
+	struct root_row roots[2]; /* of it, to be put with it */
+	uint8_t root_count;
 	enum jy_err err;   /* out */
 	struct errctx *ec; /* for the detail of err; may be NULL */
 };
@@ -147,14 +149,17 @@ struct device_change {
  * Put many devices in one transaction, which has one flush; each gets its own
  * err, JY_EINVAL, JY_ECONFLICT or JY_EEXIST as from store_device_put, and then
  * it alone is left out.  Nonces are raised to those it starts from and never
- * lowered.  An error that hit them all is returned too.
+ * lowered.  A root key wrapped under a storage key that is neither the current
+ * one nor the one being replaced is JY_ECONFLICT.  An error that hit them all
+ * is returned too.
  */
 enum jy_err store_device_put_batch(struct store *s,
     struct device_change *const changes[], size_t n,
     struct errctx *ec) JY_CHECK;
 
 /*
- * Remove the device, its sessions, names and refusal; its nonces stay.
+ * Remove the device, its sessions, names, refusal and root rows; its nonces
+ * stay.
  */
 enum jy_err store_device_delete(
     struct store *s, const struct device_id *id, struct errctx *ec) JY_CHECK;
@@ -193,6 +198,56 @@ enum jy_err store_nonces_get(struct store *s, const struct device_id *id,
  */
 enum jy_err store_nonces_reset(
     struct store *s, const struct device_id *id, struct errctx *ec) JY_CHECK;
+
+/* ---- root keys outside the token ---- */
+
+/* JY_ENOTFOUND: the key is in the token, if anywhere. */
+enum jy_err store_root_get(struct store *s, const struct device_id *device,
+    const struct device_key *key, struct root_row *row,
+    struct errctx *ec) JY_CHECK;
+
+/* JY_ENOTFOUND when there is no such row. */
+enum jy_err store_root_delete(struct store *s, const struct device_id *device,
+    const struct device_key *key, struct errctx *ec) JY_CHECK;
+
+/*
+ * Up to cap rows in the order of device, role and generation, behind that of
+ * after (NULL: from the first).
+ */
+enum jy_err store_root_list(struct store *s, const struct root_row *after,
+    struct root_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec) JY_CHECK;
+
+/* A root row that is to change: only if it is still as it was seen. */
+struct root_change {
+	struct root_row seen;
+	struct root_row row; /* of the same device and key */
+};
+
+/* How many there are. */
+enum jy_err store_root_count(
+    struct store *s, uint64_t *n, struct errctx *ec) JY_CHECK;
+
+/*
+ * Replace many in one transaction; those that changed meanwhile are left
+ * alone.  *replaced says how many were.  JY_ECONFLICT, and nothing is, when
+ * one is to be under another storage key than the current one.
+ */
+enum jy_err store_root_replace(struct store *s,
+    const struct root_change *changes, size_t n, size_t *replaced,
+    struct errctx *ec) JY_CHECK;
+
+/* Zero when there never was a storage key. */
+enum jy_err store_storage_get(
+    struct store *s, struct storage_state *state, struct errctx *ec) JY_CHECK;
+
+/*
+ * Set the state if it is still the one seen, else JY_ECONFLICT.  A storage key
+ * is dropped from the state only if no root row needs it: else JY_EINUSE.
+ * That looks at every root row, and nothing else can be written meanwhile.
+ */
+enum jy_err store_storage_set(struct store *s, const struct storage_state *seen,
+    const struct storage_state *state, struct errctx *ec) JY_CHECK;
 
 /* ---- sessions ---- */
 
@@ -311,6 +366,14 @@ enum jy_err store_meta_get(struct store *s, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec) JY_CHECK;
 enum jy_err store_meta_put(struct store *s, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec) JY_CHECK;
+
+/*
+ * Add to a number of the installation, which starts at 0 and never goes below;
+ * *now is what it is then.  JY_ELIMIT, and it stays, when a positive delta
+ * takes it beyond max; the detail says how far it is.
+ */
+enum jy_err store_meta_add(struct store *s, const char *key, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec) JY_CHECK;
 
 struct store_stats {
 	uint64_t commits; /* transactions made durable */

@@ -51,6 +51,15 @@ static const struct call_def calls[] = {
 	    call_import_begin },
 	{ CALL(IMPORT_BATCH), "import_batch", CALL_ADMIN, true,
 	    call_import_batch },
+	{ CALL(CUSTODY), "custody", CALL_ADMIN, false, call_custody },
+	{ CALL(STORAGE_REPLACE), "storage_replace", CALL_ADMIN, true,
+	    call_storage_replace },
+	{ CALL(STORAGE_MOVE), "storage_move", CALL_ADMIN, false,
+	    call_storage_move },
+	{ CALL(STORAGE_FINISH), "storage_finish", CALL_ADMIN, true,
+	    call_storage_finish },
+	{ CALL(DEVICE_SETTLE), "device_settle", CALL_ADMIN, true,
+	    call_device_settle },
 	{ CALL(JOIN_EUIS), "join_euis", CALL_ADMIN, false, call_join_euis },
 };
 
@@ -183,6 +192,9 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 		break;
 	case CALL(DEVICE_DELETE):
 		object_device(q->device_delete->id, out);
+		break;
+	case CALL(DEVICE_SETTLE):
+		object_device(q->device_settle->id, out);
 		break;
 	case CALL(NONCES_RESET):
 		object_device(q->nonces_reset->id, out);

@@ -163,6 +163,9 @@ call_fn call_kek_import, call_kek_generate, call_kek_list, call_kek_delete,
 call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
 /* calls_import.c */
 call_fn call_import_begin, call_import_batch;
+/* calls_custody.c */
+call_fn call_custody, call_storage_replace, call_storage_move,
+    call_storage_finish, call_device_settle;
 /* calls_test.c */
 call_fn call_peer_test;
 

@@ -17,6 +17,8 @@
 #include "proto/frame.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
+#include "src/join/resident.h"
+#include "src/join/storage.h"
 #include "src/worker/pool.h"
 
 #define META_TOKEN "token" /* the canary's answer, in the store */
@@ -133,6 +135,9 @@ open_all(const struct conf *conf, bool later, struct join_env *env,
 	enum jy_err err;
 
 	env->sys = &sys_real;
+	env->resident_max = (uint64_t)conf->resident_max;
+	env->custody = strcmp(conf->custody, "wrapped") == 0 ? CUSTODY_WRAPPED
+							     : CUSTODY_RESIDENT;
 	env->app_s_key = app_s_key_mode(conf->app_s_key);
 	env->repeat_window_ms = (uint32_t)conf->repeat_window_ms;
 	env->rejoin_mic_by_ns = strcmp(conf->rejoin_mic, "ns") == 0;
@@ -148,7 +153,10 @@ open_all(const struct conf *conf, bool later, struct join_env *env,
 	if (err == JY_OK) {
 		err = check_identity(env->store, env->hsm, ec);
 	}
-	return err;
+	if (err == JY_OK && !later) {
+		err = resident_recount(env, ec);
+	}
+	return err == JY_OK ? storage_open(env, ec) : err;
 }
 
 static enum jy_err

@@ -67,6 +67,7 @@ work_count(const struct work *w, struct counters *n)
 	counters_add(n->requests, 1);
 	counters_add(n->token_errors, is_token_error(w->err));
 	counters_add(n->kek_missing, w->err == JY_EKEK && is_for_peers(w));
+	counters_add(n->roots_forged, w->err == JY_EFORGED);
 	if (w->joins) {
 		count_join(w, n);
 	}
@@ -219,6 +220,15 @@ log_accepted_join(const struct work *w)
 void
 work_log(const struct work *w)
 {
+	char object[CALL_OBJECT_MAX];
+
+	if (w->err == JY_EFORGED) {
+		call_object(w->request, object);
+		log_error("store",
+		    "a root key belongs elsewhere: somebody changed the "
+		    "database",
+		    "request=%s %s", w->envelope->request_id, object);
+	}
 	if (w->joins && w->err == JY_OK) {
 		log_accepted_join(w);
 	} else if (w->joins) {

@@ -43,13 +43,14 @@ TRY(kek)
 TRY(peer)
 TRY(refusal)
 TRY(app)
+TRY(root)
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const kinds[])(const uint8_t *, size_t) = { try_device,
-		try_nonce, try_session, try_kek, try_peer, try_refusal,
-		try_app };
+		try_nonce, try_session, try_kek, try_peer, try_refusal, try_app,
+		try_root };
 
 	if (size > 0) {
 		kinds[data[0] % ARRAY_LEN(kinds)](data + 1, size - 1);

@@ -724,7 +724,7 @@ test_open_faults(void **state)
 	    "CKR_DEVICE_ERROR");
 	expect_open("C_WrapKey*=CKR_MECHANISM_INVALID", JY_EMECH,
 	    "CKM_AES_KEY_WRAP wrap");
-	expect_open("C_UnwrapKey#1=CKR_MECHANISM_INVALID", JY_EMECH,
+	expect_open("C_UnwrapKey*=CKR_MECHANISM_INVALID", JY_EMECH,
 	    "CKM_RSA_PKCS_OAEP");
 	expect_open(
 	    "C_Decrypt*=CKR_DEVICE_ERROR", JY_ETOKEN, "CKR_DEVICE_ERROR");

@@ -62,6 +62,11 @@ static const struct row {
 	{ TEMPLATE_LOOP, 0, 0, 0, 1, 1, 0, 1, 1 },
 	{ TEMPLATE_PARCEL, 0, 0, 0, 0, 0, 1, 1, 0 },
 	{ TEMPLATE_CLEAR, 0, 0, 0, 0, 0, 1, 0, 0 },
+	{ TEMPLATE_PASSAGE, 1, 0, 0, 0, 0, 1, 1, 1 },
+	{ TEMPLATE_STORAGE_WRAP, 0, 0, 0, 1, 0, 0, 1, 1 },
+	{ TEMPLATE_STORAGE_LOAD, 0, 0, 0, 0, 1, 0, 1, 1 },
+	{ TEMPLATE_STORAGE_MOVE, 0, 0, 0, 0, 1, 0, 1, 1 },
+	{ TEMPLATE_STORAGE_BIND, 1, 0, 0, 0, 0, 0, 1, 1 },
 };
 
 static void
@@ -120,6 +125,83 @@ test_rows(void **state)
 		assert_int_equal(len_of(&t, CKA_ID), id.len);
 		assert_int_equal(len_of(&t, CKA_LABEL), 5);
 	}
+}
+
+/* One attribute of CKA_UNWRAP_TEMPLATE, which must be there. */
+static bool
+unwraps_with(const struct template *t, CK_ATTRIBUTE_TYPE type)
+{
+	CK_ULONG n = len_of(t, CKA_UNWRAP_TEMPLATE) / sizeof(CK_ATTRIBUTE);
+	CK_BBOOL value = 2;
+
+	for (CK_ULONG i = 0; i < n; i++) {
+		if (t->unwraps[i].type == type) {
+			memcpy(&value, t->unwraps[i].pValue, sizeof(value));
+		}
+	}
+	assert_int_not_equal(value, 2);
+	return value == CK_TRUE;
+}
+
+/*
+ * What a storage key lets its keys do; and that what will be asked for says
+ * each attribute of it, and says the same.
+ */
+static void
+test_unwrap_templates(void **state)
+{
+	static const CK_ATTRIBUTE_TYPE off[] = { CKA_ENCRYPT, CKA_VERIFY,
+		CKA_WRAP, CKA_UNWRAP };
+	static const struct {
+		unsigned row, asked;
+		bool leaves;
+	} cases[] = {
+		{ TEMPLATE_STORAGE_LOAD, HSM_ROOT, false },
+		{ TEMPLATE_STORAGE_LOAD, HSM_DERIVE_ONLY, false },
+		{ TEMPLATE_STORAGE_MOVE, TEMPLATE_PARCEL, true },
+	};
+	static struct hsm hsm;
+	struct template t, asked;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct template_spec spec = { .row = cases[i].row,
+			.token = true };
+		struct template_spec want = { .row = cases[i].asked,
+			.loaded = !cases[i].leaves };
+		CK_ULONG n;
+
+		template_build(&t, &hsm, &spec);
+		template_build(&asked, &hsm, &want);
+		assert_int_equal(
+		    unwraps_with(&t, CKA_EXTRACTABLE), cases[i].leaves);
+		assert_true(unwraps_with(&t, CKA_SENSITIVE));
+		for (size_t k = 0; k < ARRAY_LEN(off); k++) {
+			assert_false(unwraps_with(&t, off[k]));
+		}
+		n = len_of(&t, CKA_UNWRAP_TEMPLATE) / sizeof(CK_ATTRIBUTE);
+		for (CK_ULONG k = 0; k < n; k++) {
+			const CK_ATTRIBUTE *a = &t.unwraps[k];
+
+			assert_int_equal(
+			    len_of(&asked, a->type), a->ulValueLen);
+			assert_memory_equal(
+			    asked.attr[find(&asked, a->type)].pValue, a->pValue,
+			    a->ulValueLen);
+		}
+		assert_int_equal(
+		    t.unwraps[n - 1].type == CKA_ALLOWED_MECHANISMS,
+		    !cases[i].leaves);
+	}
+	assert_false(unwraps_with(&t, CKA_DECRYPT));
+	assert_false(unwraps_with(&t, CKA_SIGN));
+	assert_false(unwraps_with(&t, CKA_DERIVE));
+	memset(&hsm, 0, sizeof(hsm));
+	hsm.quirks[1] = QUIRK_NO_UNWRAP_TEMPLATE;
+	template_build(&t, &hsm,
+	    &(struct template_spec){
+		.row = TEMPLATE_STORAGE_LOAD, .token = true });
+	assert_false(has(&t, CKA_UNWRAP_TEMPLATE));
 }
 
 /* Modifiable only where copies need it and allowed mechanisms hold. */
@@ -399,6 +481,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_frozen_copies),
+		cmocka_unit_test(test_unwrap_templates),
 		cmocka_unit_test(test_quirks),
 		cmocka_unit_test(test_no_surrender),
 		cmocka_unit_test(test_stray_error),

@@ -76,6 +76,14 @@ an_app(void)
 	return row;
 }
 
+static struct root_row
+a_root(void)
+{
+	return (struct root_row){ .storage = 0x11223344,
+		.blob = { 1, 2, 3 },
+		.mac = { 0xA0, 0xA1 } };
+}
+
 static struct nonce_row
 a_nonce(void)
 {
@@ -169,11 +177,15 @@ test_layouts(void **state)
 	};
 	static const uint8_t nonce[] = { 0x02, NONCE_V1, 0x0A, 0x0B,
 		0x0C }; /* live */
+	static const uint8_t root[] = { 0x01, 0x11, 0x22, 0x33, 0x44, 1, 2, 3,
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0xA0, 0xA1, 0, 0, 0, 0, 0, 0 };
 
 	(void)state;
 	ASSERT_OCTETS(device, a_device(), device);
 	ASSERT_OCTETS(app, an_app(), app);
 	ASSERT_OCTETS(nonce, a_nonce(), nonce);
+	ASSERT_OCTETS(root, a_root(), root);
 }
 
 /*
@@ -296,6 +308,7 @@ test_round_trips(void **state)
 	ROUND_TRIP(kek, util_kek("k"));
 	ROUND_TRIP(peer, a_peer());
 	ROUND_TRIP(refusal, util_refusal(1, 2));
+	ROUND_TRIP(root, a_root());
 }
 
 /* Change one octet of a good row; the detail must name the field. */
