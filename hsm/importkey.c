@@ -58,65 +58,6 @@ generation_of_id(const struct hsm_id *id)
 	return id_eq(id, &again) ? (uint32_t)n : 0;
 }
 
-/* ---- SubjectPublicKeyInfo (RFC 5280, RFC 8017) ---- */
-
-/* Octets of tag and length before n octets of content. */
-static size_t
-der_head_len(size_t n)
-{
-	return n < 0x80 ? 2 : n < 0x100 ? 3 : 4;
-}
-
-static void
-der_head(struct writer *w, uint8_t tag, size_t n)
-{
-	writer_u8(w, tag);
-	if (n >= 0x80) {
-		writer_u8(w, n < 0x100 ? 0x81 : 0x82);
-	}
-	writer_be(w, n, n < 0x100 ? 1 : 2);
-}
-
-/* An INTEGER's content: a zero keeps the sign bit clear. */
-static size_t
-der_uint_len(const uint8_t *p, size_t n)
-{
-	return n + (p[0] >> 7);
-}
-
-static void
-der_uint(struct writer *w, const uint8_t *p, size_t n)
-{
-	der_head(w, 0x02, der_uint_len(p, n));
-	writer_zeros(w, p[0] >> 7);
-	writer_copy(w, p, n);
-}
-
-static bool
-import_encode(struct import_key *key)
-{
-	/* SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL } */
-	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86,
-		0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
-	const uint8_t *n = key->modulus, *e = key->exponent;
-	size_t n_len = der_uint_len(n, key->modulus_len);
-	size_t e_len = der_uint_len(e, key->exponent_len);
-	size_t pair = der_head_len(n_len) + n_len + der_head_len(e_len) + e_len;
-	size_t bits = 1 + der_head_len(pair) + pair;
-	struct writer w;
-
-	writer_init(&w, key->der, sizeof(key->der));
-	der_head(&w, 0x30, sizeof(algorithm) + der_head_len(bits) + bits);
-	writer_copy(&w, algorithm, sizeof(algorithm));
-	der_head(&w, 0x03, bits);
-	writer_u8(&w, 0); /* no unused bits */
-	der_head(&w, 0x30, pair);
-	der_uint(&w, n, key->modulus_len);
-	der_uint(&w, e, key->exponent_len);
-	key->der_len = w.len;
-	return writer_ok(&w);
-}
-
 /* Drop leading zeros, of which some tokens give one. */
 static size_t
 trim(uint8_t *p, size_t len)
@@ -134,9 +75,10 @@ trim(uint8_t *p, size_t len)
 static CK_RV
 import_read(struct hsm *hsm, struct import_key *key)
 {
+	struct rsa_public *rsa = &key->rsa;
 	CK_ATTRIBUTE attr[] = {
-		{ CKA_MODULUS, key->modulus, sizeof(key->modulus) },
-		{ CKA_PUBLIC_EXPONENT, key->exponent, sizeof(key->exponent) },
+		{ CKA_MODULUS, rsa->modulus, sizeof(rsa->modulus) },
+		{ CKA_PUBLIC_EXPONENT, rsa->exponent, sizeof(rsa->exponent) },
 	};
 	CK_RV rv;
 
@@ -146,15 +88,15 @@ import_read(struct hsm *hsm, struct import_key *key)
 	if (rv != CKR_OK) {
 		return rv;
 	}
-	if (attr[0].ulValueLen < 256 ||
-	    attr[0].ulValueLen > sizeof(key->modulus) ||
+	if (attr[0].ulValueLen < RSA_MODULUS_MIN ||
+	    attr[0].ulValueLen > sizeof(rsa->modulus) ||
 	    attr[1].ulValueLen < 1 ||
-	    attr[1].ulValueLen > sizeof(key->exponent)) {
+	    attr[1].ulValueLen > sizeof(rsa->exponent)) {
 		return RV_NONSENSE;
 	}
-	key->modulus_len = trim(key->modulus, attr[0].ulValueLen);
-	key->exponent_len = trim(key->exponent, attr[1].ulValueLen);
-	return import_encode(key)
+	rsa->modulus_len = trim(rsa->modulus, attr[0].ulValueLen);
+	rsa->exponent_len = trim(rsa->exponent, attr[1].ulValueLen);
+	return rsa_encode(rsa, key->der, &key->der_len)
 	    ? op_digest(hsm, hsm->scratch.handle, key->der, key->der_len,
 		  key->fingerprint)
 	    : RV_NONSENSE;
@@ -329,10 +271,10 @@ import_check(struct hsm *hsm, const uint8_t fingerprint[HSM_FINGERPRINT_LEN],
 		    "sealed for import key %s; this token has %s", theirs,
 		    ours);
 	}
-	return ciphertext_len == key->modulus_len
+	return ciphertext_len == key->rsa.modulus_len
 	    ? JY_OK
 	    : err_set(ec, JY_EINVAL, "transport key has %zu octets, not %zu",
-		  ciphertext_len, key->modulus_len);
+		  ciphertext_len, key->rsa.modulus_len);
 }
 
 /* Unwrap by the key of that fingerprint, as known. */

@@ -386,13 +386,43 @@ struct landing landing_of_stored(
 enum jy_err landing_verdict(const struct landing *l, struct errctx *ec);
 
 /*
- * Under the lane: prove the wrapped key by its check value and keep it.  A
- * fresh ID is one that no object can have.
+ * Under the lane: prove the wrapped key by its check value (NULL: any) and
+ * keep it.  A fresh ID is one that no object can have.
  */
 CK_RV landing_prove_and_keep(struct hsm *hsm, struct landing *l,
     struct unwrap *u, const uint8_t kcv[HSM_KCV_LEN], bool fresh);
 
 void object_destroy(struct hsm *hsm, CK_OBJECT_HANDLE handle);
+
+/* ---- rsa.c ---- */
+
+#define RSA_MODULUS_MIN 256 /* octets */
+
+/* Numbers without leading zeros. */
+struct rsa_public {
+	uint8_t modulus[HSM_RSA_MAX];
+	size_t modulus_len;
+	uint8_t exponent[8];
+	size_t exponent_len;
+};
+
+/* SubjectPublicKeyInfo (DER); false if it has no room. */
+bool rsa_encode(
+    const struct rsa_public *key, uint8_t der[HSM_PUBLIC_KEY_MAX], size_t *len);
+/*
+ * And back: RSA of 2048 to 4096 bits, encoded as rsa_encode does and in no
+ * other way.
+ */
+enum jy_err rsa_decode(const uint8_t *der, size_t len, struct rsa_public *out,
+    struct errctx *ec) JY_CHECK;
+
+/* A session object that wraps, or one that encrypts. */
+CK_RV rsa_make(struct hsm *hsm, const struct rsa_public *key, bool wrap,
+    CK_OBJECT_HANDLE *out);
+
+/* RSA-OAEP to the import key; *out_len is the room before. */
+CK_RV rsa_encrypt(struct hsm *hsm, const uint8_t *data, size_t len,
+    uint8_t *out, CK_ULONG *out_len);
 
 /* ---- transport.c ---- */
 
@@ -447,10 +477,7 @@ struct import_key {
 	CK_OBJECT_HANDLE handle; /* of the private half */
 	uint8_t der[HSM_PUBLIC_KEY_MAX];
 	size_t der_len;
-	uint8_t modulus[512];
-	size_t modulus_len;
-	uint8_t exponent[8];
-	size_t exponent_len;
+	struct rsa_public rsa;
 	uint8_t fingerprint[HSM_FINGERPRINT_LEN];
 };
 
@@ -534,6 +561,8 @@ struct hsm {
 	_Atomic bool distrusted; /* may not see what others made */
 	struct import_key imports[HSM_IMPORT_KEYS_MAX]; /* by generation */
 	size_t import_count;
+
+	CK_OBJECT_HANDLE test_key; /* of parcel.c; CK_INVALID_HANDLE: none */
 
 	struct hsm_transport transports[TRANSPORTS_MAX];
 	uint64_t transport_uses;
