@@ -395,13 +395,14 @@ parse_time(const char *text, uint64_t *out)
 {
 	struct tm tm = { .tm_isdst = 0 };
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	int day = tm.tm_mday;
 	time_t seconds;
 
 	if (end == NULL || *end != '\0') {
 		return false;
 	}
 	seconds = timegm(&tm);
-	if (seconds <= 0) {
+	if (seconds <= 0 || tm.tm_mday != day) { /* the 30th of February */
 		return false;
 	}
 	*out = (uint64_t)seconds * 1000;
