@@ -249,7 +249,7 @@ test_expected_check_value(void **state)
 	fake_ctl(&run, answer, NULL,
 	    "kek import l --key @%/b --expect-check-value be7e");
 	assert_int_equal(run.status, 2);
-	assert_int_equal(run.requests, 1);
+	assert_int_equal(run.requests, 0);
 }
 
 /* ---- copies ---- */
