@@ -122,7 +122,8 @@ hsm_transport_get(struct hsm *hsm,
 	if (err != JY_OK) {
 		return err;
 	}
-	if (len != hsm->import_rsa.modulus_len || len > TRANSPORT_CIPHERTEXT_MAX) {
+	if (len != hsm->import_rsa.modulus_len ||
+	    len > TRANSPORT_CIPHERTEXT_MAX) {
 		return err_set(ec, JY_EINVAL,
 		    "transport key has %zu octets, not %zu", len,
 		    hsm->import_rsa.modulus_len);
