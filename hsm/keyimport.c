@@ -202,10 +202,10 @@ check_sealed(const struct hsm *hsm, const struct hsm_sealed *sealed,
 		return err_set(
 		    ec, JY_EINVAL, "key is sealed for another import key");
 	}
-	if (sealed->transport_key_len != hsm->import_modulus_len) {
+	if (sealed->transport_key_len != hsm->import_rsa.modulus_len) {
 		return err_set(ec, JY_EINVAL,
 		    "transport key has %zu octets, not %zu",
-		    sealed->transport_key_len, hsm->import_modulus_len);
+		    sealed->transport_key_len, hsm->import_rsa.modulus_len);
 	}
 	if (sealed->wrapped_key_len != key_len + 8) {
 		return err_set(ec, JY_EINVAL,

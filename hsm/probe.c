@@ -99,55 +99,16 @@ run_key_gen(struct probe *p)
 	return rv;
 }
 
-/* The import key's public half as a session object. */
-static CK_RV
-make_public(struct hsm *hsm, CK_OBJECT_HANDLE *out)
-{
-	CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
-	CK_KEY_TYPE type = CKK_RSA;
-	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-	CK_ATTRIBUTE attr[] = {
-		{ CKA_CLASS, &class, sizeof(class) },
-		{ CKA_KEY_TYPE, &type, sizeof(type) },
-		{ CKA_TOKEN, &no, sizeof(no) },
-		{ CKA_PRIVATE, &no, sizeof(no) },
-		{ CKA_ENCRYPT, &yes, sizeof(yes) },
-		{ CKA_VERIFY, &no, sizeof(no) },
-		{ CKA_WRAP, &no, sizeof(no) },
-		{ CKA_MODULUS, hsm->import_modulus, hsm->import_modulus_len },
-		{ CKA_PUBLIC_EXPONENT, hsm->import_exponent,
-		    hsm->import_exponent_len },
-	};
-
-	return P11(
-	    hsm, C_CreateObject(hsm->anchor, attr, ARRAY_LEN(attr), out));
-}
-
 /* Encrypt a transport key of 00 01 .. 1f to the import key. */
 static CK_RV
 encrypt_transport(struct hsm *hsm, uint8_t *out, CK_ULONG *out_len)
 {
-	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	CK_MECHANISM oaep = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) };
-	CK_OBJECT_HANDLE public;
 	uint8_t transport[32];
-	CK_RV rv;
 
 	for (size_t i = 0; i < sizeof(transport); i++) {
 		transport[i] = (uint8_t)i;
 	}
-	rv = make_public(hsm, &public);
-	if (rv != CKR_OK) {
-		return rv;
-	}
-	rv = P11(hsm, C_EncryptInit(hsm->scratch.handle, &oaep, public));
-	if (rv == CKR_OK) {
-		rv = P11(hsm,
-		    C_Encrypt(hsm->scratch.handle, transport, sizeof(transport),
-			out, out_len));
-	}
-	(void)P11(hsm, C_DestroyObject(hsm->anchor, public));
-	return rv;
+	return rsa_encrypt(hsm, transport, sizeof(transport), out, out_len);
 }
 
 static CK_RV
@@ -157,7 +118,7 @@ run_oaep(struct probe *p)
 		.row = TEMPLATE_TRANSPORT, .origin = ORIGIN_UNWRAP, .len = 32
 	};
 	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	uint8_t blob[sizeof(p->hsm->import_modulus)];
+	uint8_t blob[HSM_RSA_MAX];
 	CK_ULONG len = sizeof(blob);
 	struct unwrap u = {
 		.mechanism = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) },

@@ -10,68 +10,8 @@
 #include <string.h>
 
 #include "hsm/internal.h"
-#include "src/base/bytes.h"
 
 #define SLOTS_MAX 256
-
-/* ---- SubjectPublicKeyInfo (RFC 5280, RFC 8017) ---- */
-
-/* Octets of tag and length before n octets of content. */
-static size_t
-der_head_len(size_t n)
-{
-	return n < 0x80 ? 2 : n < 0x100 ? 3 : 4;
-}
-
-static void
-der_head(struct writer *w, uint8_t tag, size_t n)
-{
-	writer_u8(w, tag);
-	if (n >= 0x80) {
-		writer_u8(w, n < 0x100 ? 0x81 : 0x82);
-	}
-	writer_be(w, n, n < 0x100 ? 1 : 2);
-}
-
-/* An INTEGER's content: a zero keeps the sign bit clear. */
-static size_t
-der_uint_len(const uint8_t *p, size_t n)
-{
-	return n + (p[0] >> 7);
-}
-
-static void
-der_uint(struct writer *w, const uint8_t *p, size_t n)
-{
-	der_head(w, 0x02, der_uint_len(p, n));
-	writer_zeros(w, p[0] >> 7);
-	writer_copy(w, p, n);
-}
-
-static bool
-import_encode(struct hsm *hsm)
-{
-	/* SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL } */
-	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86,
-		0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
-	const uint8_t *n = hsm->import_modulus, *e = hsm->import_exponent;
-	size_t n_len = der_uint_len(n, hsm->import_modulus_len);
-	size_t e_len = der_uint_len(e, hsm->import_exponent_len);
-	size_t key = der_head_len(n_len) + n_len + der_head_len(e_len) + e_len;
-	size_t bits = 1 + der_head_len(key) + key;
-	struct writer w;
-
-	writer_init(&w, hsm->import_der, sizeof(hsm->import_der));
-	der_head(&w, 0x30, sizeof(algorithm) + der_head_len(bits) + bits);
-	writer_copy(&w, algorithm, sizeof(algorithm));
-	der_head(&w, 0x03, bits);
-	writer_u8(&w, 0); /* no unused bits */
-	der_head(&w, 0x30, key);
-	der_uint(&w, n, hsm->import_modulus_len);
-	der_uint(&w, e, hsm->import_exponent_len);
-	hsm->import_der_len = w.len;
-	return writer_ok(&w);
-}
 
 /* ---- finding ---- */
 
@@ -91,11 +31,10 @@ trim(uint8_t *p, size_t len)
 static CK_RV
 import_read(struct hsm *hsm)
 {
+	struct rsa_public *rsa = &hsm->import_rsa;
 	CK_ATTRIBUTE attr[] = {
-		{ CKA_MODULUS, hsm->import_modulus,
-		    sizeof(hsm->import_modulus) },
-		{ CKA_PUBLIC_EXPONENT, hsm->import_exponent,
-		    sizeof(hsm->import_exponent) },
+		{ CKA_MODULUS, rsa->modulus, sizeof(rsa->modulus) },
+		{ CKA_PUBLIC_EXPONENT, rsa->exponent, sizeof(rsa->exponent) },
 	};
 	CK_RV rv;
 
@@ -105,16 +44,17 @@ import_read(struct hsm *hsm)
 	if (rv != CKR_OK) {
 		return rv;
 	}
-	if (attr[0].ulValueLen < 256 ||
-	    attr[0].ulValueLen > sizeof(hsm->import_modulus) ||
+	if (attr[0].ulValueLen < RSA_MODULUS_MIN ||
+	    attr[0].ulValueLen > sizeof(rsa->modulus) ||
 	    attr[1].ulValueLen < 1 ||
-	    attr[1].ulValueLen > sizeof(hsm->import_exponent)) {
+	    attr[1].ulValueLen > sizeof(rsa->exponent)) {
 		return RV_NONSENSE;
 	}
-	hsm->import_modulus_len = trim(hsm->import_modulus, attr[0].ulValueLen);
-	hsm->import_exponent_len =
-	    trim(hsm->import_exponent, attr[1].ulValueLen);
-	return import_encode(hsm) ? CKR_OK : RV_NONSENSE;
+	rsa->modulus_len = trim(rsa->modulus, attr[0].ulValueLen);
+	rsa->exponent_len = trim(rsa->exponent, attr[1].ulValueLen);
+	return rsa_encode(rsa, hsm->import_der, &hsm->import_der_len)
+	    ? CKR_OK
+	    : RV_NONSENSE;
 }
 
 /* A lane_work: the import key and what it says. */

@@ -53,11 +53,15 @@ static const struct {
 	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_PASSAGE] = { U_SIGN | U_EXTRACTABLE,
 	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_CARRIER] = { U_WRAP | U_DERIVE,
+	    { CKM_AES_KEY_WRAP, CKM_AES_ECB_ENCRYPT_DATA, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_WRAP] = { U_WRAP | U_COPIED,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_LOAD] = { U_UNWRAP | U_LOADS | U_COPIED,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_MOVE] = { U_UNWRAP | U_MOVES | U_COPIED,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_STORAGE_TICKET] = { U_UNWRAP | U_CARRIES | U_COPIED,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_BIND] = { U_SIGN | U_COPIED,
 	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
@@ -106,6 +110,31 @@ put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
 	}
 }
 
+/* One attribute of what is unwrapped: told, or left to who unwraps. */
+enum rule {
+	OFF,
+	ON,
+	ANY
+};
+
+static const struct {
+	CK_ATTRIBUTE_TYPE type;
+	enum rule loads, moves, carries;
+} unwrap_rules[] = {
+	{ CKA_PRIVATE, ON, ON, ON },
+	{ CKA_SENSITIVE, ON, ON, ON },
+	{ CKA_EXTRACTABLE, OFF, ON, OFF },
+	{ CKA_ENCRYPT, OFF, OFF, OFF },
+	{ CKA_DECRYPT, ANY, OFF, OFF },
+	{ CKA_SIGN, ANY, OFF, OFF },
+	{ CKA_VERIFY, OFF, OFF, OFF },
+	{ CKA_WRAP, OFF, OFF, ON },
+	{ CKA_UNWRAP, OFF, OFF, OFF },
+	{ CKA_DERIVE, ANY, OFF, ON },
+};
+
+_Static_assert(ARRAY_LEN(unwrap_rules) + 2 <= UNWRAP_ATTRS_MAX, "room");
+
 /*
  * What a key that unwraps lets its keys do.  Tokens compare it with what
  * C_UnwrapKey asks for, and some want every attribute of it asked for: each
@@ -114,29 +143,22 @@ put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
 static void
 put_unwrap_template(struct template *t, unsigned may)
 {
-	static const CK_ATTRIBUTE_TYPE always_off[] = { CKA_ENCRYPT, CKA_VERIFY,
-		CKA_WRAP, CKA_UNWRAP };
-	static const CK_ATTRIBUTE_TYPE moved_off[] = { CKA_DECRYPT, CKA_SIGN,
-		CKA_DERIVE };
-	bool moves = (may & U_MOVES) != 0;
 	CK_ATTRIBUTE *a = t->unwraps;
 	size_t n = 0;
 
 	a[n++] = (CK_ATTRIBUTE){ CKA_CLASS, &t->class, sizeof(t->class) };
 	a[n++] = (CK_ATTRIBUTE){ CKA_KEY_TYPE, &t->type, sizeof(t->type) };
-	a[n++] = (CK_ATTRIBUTE){ CKA_PRIVATE, &p11_true, sizeof(p11_true) };
-	a[n++] = (CK_ATTRIBUTE){ CKA_SENSITIVE, &p11_true, sizeof(p11_true) };
-	a[n++] = (CK_ATTRIBUTE){ CKA_EXTRACTABLE,
-		moves ? &p11_true : &p11_false, sizeof(CK_BBOOL) };
-	for (size_t i = 0; i < ARRAY_LEN(always_off); i++) {
-		a[n++] = (CK_ATTRIBUTE){ always_off[i], &p11_false,
-			sizeof(p11_false) };
+	for (size_t i = 0; i < ARRAY_LEN(unwrap_rules); i++) {
+		enum rule rule = (may & U_LOADS) != 0 ? unwrap_rules[i].loads
+		    : (may & U_MOVES) != 0            ? unwrap_rules[i].moves
+						      : unwrap_rules[i].carries;
+
+		if (rule != ANY) {
+			a[n++] = (CK_ATTRIBUTE){ unwrap_rules[i].type,
+				rule == ON ? &p11_true : &p11_false,
+				sizeof(CK_BBOOL) };
+		}
 	}
-	for (size_t i = 0; moves && i < ARRAY_LEN(moved_off); i++) {
-		a[n++] = (CK_ATTRIBUTE){ moved_off[i], &p11_false,
-			sizeof(p11_false) };
-	}
-	jy_assert(n <= UNWRAP_ATTRS_MAX);
 	put(t, CKA_UNWRAP_TEMPLATE, a, n * sizeof(a[0]));
 }
 
@@ -161,7 +183,7 @@ template_build(
 	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
 		put_allowed(t, template_table[spec->row].allowed);
 	}
-	if ((may & (U_LOADS | U_MOVES)) != 0 &&
+	if ((may & U_UNWRAP_TEMPLATE) != 0 &&
 	    (quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0) {
 		put_unwrap_template(t, may);
 	}
@@ -192,7 +214,7 @@ template_build_trial(
 	put_bool(t, CKA_TOKEN, false);
 	put_usage(t, may);
 	put_allowed(t, allowed);
-	if ((may & (U_LOADS | U_MOVES)) != 0) {
+	if ((may & U_UNWRAP_TEMPLATE) != 0) {
 		put_unwrap_template(t, may);
 	}
 	put_bool(t, CKA_COPYABLE, (may & U_COPIED) != 0);
@@ -228,7 +250,7 @@ relax(const struct hsm *hsm, CK_RV rv, unsigned may, unsigned *quirks)
 	} else if ((*quirks & QUIRK_NO_ALLOWED) == 0 &&
 	    !hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]) {
 		*quirks |= QUIRK_NO_ALLOWED;
-	} else if ((may & (U_LOADS | U_MOVES)) != 0 &&
+	} else if ((may & U_UNWRAP_TEMPLATE) != 0 &&
 	    (*quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0 &&
 	    !hsm->policy[HSM_POLICY_UNWRAP_TEMPLATE]) {
 		*quirks |= QUIRK_NO_UNWRAP_TEMPLATE;
