@@ -48,6 +48,12 @@ static const struct call_def calls[] = {
 	    call_import_begin },
 	{ CALL(IMPORT_BATCH), "import_batch", CALL_ADMIN, true,
 	    call_import_batch },
+	{ CALL(RELEASE_BEGIN), "release_begin", CALL_ADMIN, true,
+	    call_release_begin },
+	{ CALL(RELEASE_BATCH), "release_batch", CALL_ADMIN, true,
+	    call_release_batch },
+	{ CALL(RELEASE_END), "release_end", CALL_ADMIN, true,
+	    call_release_end },
 	{ CALL(JOIN_EUIS), "join_euis", CALL_ADMIN, false, call_join_euis },
 };
 

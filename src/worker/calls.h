@@ -45,7 +45,7 @@ const struct call_def *call_find(Joinery__V1__Request__CallCase which);
 enum jy_err call_allowed(const struct call_def *def, const struct asker *asker,
     struct errctx *ec) JY_CHECK;
 
-#define CALL_OBJECT_MAX 96
+#define CALL_OBJECT_MAX 128
 
 /*
  * What a request says it is about, for the log: "dev_eui=... join_eui=...",
@@ -62,6 +62,18 @@ struct call_import_counts {
 /* Zero if response is to another call; in calls_import.c. */
 struct call_import_counts call_import_count(
     const Joinery__V1__Response *response);
+
+/* Likewise of a release; in calls_release.c. */
+struct call_release_counts {
+	uint32_t released, refused, forged;
+};
+
+struct call_release_counts call_release_count(
+    const Joinery__V1__Response *response);
+
+/* To whom, and how many devices, for the log; of other calls out stays. */
+void call_release_object(const Joinery__V1__Request *request,
+    const Joinery__V1__Response *response, char out[CALL_OBJECT_MAX]);
 
 /* The answer that says "done" and nothing else. */
 void call_answer_done(struct call *c);
@@ -142,9 +154,16 @@ enum jy_err call_apply_activation(const struct activation_message *m,
 void call_fill_activation(struct arena *arena, const struct activation *a,
     struct activation_message *out);
 
-/* Lay the given settings over a row; in calls_device.c. */
+/* Lay the given settings over a row, and back; in calls_device.c. */
 enum jy_err call_apply_settings(const Joinery__V1__DeviceSettings *m,
     struct device_row *row, struct errctx *ec) JY_CHECK;
+Joinery__V1__DeviceSettings *call_to_settings(
+    struct arena *arena, const struct device_row *row);
+
+/* What the MAC of a sealed key file is made under; in calls_import.c. */
+extern const uint8_t call_keyfile_block[16];
+
+#define CALL_DIGEST_LEN 32 /* of a sealed key file */
 
 /* calls_session.c */
 call_fn call_ping, call_network_keys, call_app_s_key, call_home_ns,
@@ -161,6 +180,8 @@ call_fn call_import_key, call_join_euis, call_kek_import, call_kek_generate,
 call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
 /* calls_import.c */
 call_fn call_import_begin, call_import_batch;
+/* calls_release.c */
+call_fn call_release_begin, call_release_batch, call_release_end;
 /* calls_test.c */
 call_fn call_peer_test;
 

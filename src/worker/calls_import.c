@@ -8,13 +8,12 @@
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
 
-#define DIGEST_LEN 32
 #define WRAPPED_LEN 24
 #define DEV_NONCE_MAX 0xFFFFU
 
 /* What K is derived from; its NUL is not part of it. */
-static const uint8_t mac_key_block[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y',
-	'-', 'k', 'e', 'y', 'f', 'i', 'l', 'e', '1' };
+const uint8_t call_keyfile_block[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', '-',
+	'k', 'e', 'y', 'f', 'i', 'l', 'e', '1' };
 
 static enum jy_err
 get_transport(struct call *c, protobuf_c_boolean has_import_key,
@@ -34,7 +33,7 @@ enum jy_err
 call_import_begin(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__ImportBeginRequest *q = c->request->import_begin;
-	uint8_t digest[DIGEST_LEN], mac[HSM_MAC_LEN];
+	uint8_t digest[CALL_DIGEST_LEN], mac[HSM_MAC_LEN];
 	struct hsm_transport *transport = NULL;
 	enum jy_err err;
 
@@ -51,8 +50,8 @@ call_import_begin(struct call *c, struct errctx *ec)
 	if (err != JY_OK) {
 		return err;
 	}
-	err = hsm_transport_check(c->env->hsm, transport, mac_key_block, digest,
-	    sizeof(digest), mac, ec);
+	err = hsm_transport_check(c->env->hsm, transport, call_keyfile_block,
+	    digest, sizeof(digest), mac, ec);
 	hsm_transport_put(c->env->hsm, transport);
 	if (err == JY_EKCV) {
 		return err_replace(ec, JY_EKCV,
@@ -132,6 +131,8 @@ convert_device(
 	if (err == JY_OK && m->settings != NULL) {
 		err = call_apply_settings(m->settings, &d->row, ec);
 	}
+	/* It comes to join here, or comes back. */
+	d->row.released = false;
 	if (err == JY_OK) {
 		err = convert_wrapped(
 		    "nwk_key", m->nwk_key, &d->has_nwk, &d->nwk, ec);

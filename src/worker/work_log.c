@@ -46,6 +46,15 @@ count_import(const struct work *w, struct counters *n)
 	}
 }
 
+static void
+count_release(const struct work *w, struct counters *n)
+{
+	struct call_release_counts done = call_release_count(&w->response);
+
+	counters_add(n->devices_released, done.released);
+	counters_add(n->roots_forged, done.forged);
+}
+
 static bool
 is_token_error(enum jy_err err)
 {
@@ -68,6 +77,9 @@ work_count(const struct work *w, struct counters *n)
 	}
 	if (w->def->which == JOINERY__V1__REQUEST__CALL_IMPORT_BATCH) {
 		count_import(w, n);
+	}
+	if (w->def->which == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
+		count_release(w, n);
 	}
 	switch ((int)w->def->which) {
 	case JOINERY__V1__REQUEST__CALL_JOIN:
@@ -170,6 +182,9 @@ log_call(const struct work *w)
 	    JOINERY__V1__RESPONSE__RESULT_IMPORT_BATCH) {
 		import_object(w, object);
 	}
+	if (w->def != NULL) {
+		call_release_object(w->request, &w->response, object);
+	}
 	if (w->err == JY_OK) {
 		log_notice("admin", "done", "request=%s peer=\"%s\" call=%s %s",
 		    w->envelope->request_id, w->asker.name, w->def->name,
@@ -212,7 +227,8 @@ log_accepted_join(const struct work *w)
 void
 work_log(const struct work *w)
 {
-	if (w->err == JY_EFORGED) {
+	if (w->err == JY_EFORGED ||
+	    call_release_count(&w->response).forged > 0) {
 		log_error("store",
 		    "a root key belongs elsewhere: somebody changed the "
 		    "database",
