@@ -33,6 +33,7 @@ struct sending {
 	uint64_t last_id;
 	bool stopped; /* no further row gets a slot */
 	bool answered;
+	bool hopeless;  /* what was answered would be so again */
 	unsigned tries; /* to connect anew */
 };
 
@@ -352,6 +353,7 @@ turn(struct sending *s)
 	}
 	if (exit == CTL_OK) {
 		exit = take_answer(s, response);
+		s->hopeless = exit != CTL_OK;
 		client_free(response);
 	}
 	return exit;
@@ -373,7 +375,7 @@ release_send(struct release *r)
 	s->r = r;
 	while (exit == CTL_OK && goes_on(s)) {
 		exit = turn(s);
-		if (exit != CTL_OK && s->answered &&
+		if (exit != CTL_OK && s->answered && !s->hopeless &&
 		    ctl_wait_out(r->ctl, exit, &s->tries)) {
 			for (size_t i = 0; i < WINDOW; i++) {
 				s->slots[i].sent = false;
