@@ -95,11 +95,25 @@ route_by_device(struct route *out, const Joinery__V1__DeviceId *id)
 	}
 }
 
-/* Batches go to all workers: by the first device of each; NULL: it has none.
- */
-static void
-route_by_batch(struct route *out, const Joinery__V1__DeviceId *id)
+/* The first device of a batch; NULL: it names none. */
+static const Joinery__V1__DeviceId *
+batch_first(const Joinery__V1__Request *r)
 {
+	if (r->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
+		return r->release_batch->n_devices > 0
+		    ? r->release_batch->devices[0]
+		    : NULL;
+	}
+	return r->import_batch->n_devices > 0 ? r->import_batch->devices[0]->id
+					      : NULL;
+}
+
+/* Batches go to all workers: by the first device of each. */
+static void
+route_by_batch(struct route *out, const Joinery__V1__Request *r)
+{
+	const Joinery__V1__DeviceId *id = batch_first(r);
+
 	if (id != NULL && id->dev_eui.len == ROUTE_DEV_EUI_LEN) {
 		route_by(out, id->dev_eui.data, id->dev_eui.len);
 	}
@@ -156,16 +170,8 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 		route_by_device(out, r->session_list->id);
 		break;
 	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
-		route_by_batch(out,
-		    r->import_batch->n_devices > 0
-			? r->import_batch->devices[0]->id
-			: NULL);
-		break;
 	case JOINERY__V1__REQUEST__CALL_RELEASE_BATCH:
-		route_by_batch(out,
-		    r->release_batch->n_devices > 0
-			? r->release_batch->devices[0]
-			: NULL);
+		route_by_batch(out, r);
 		break;
 	case JOINERY__V1__REQUEST__CALL_RELEASE_BEGIN:
 	case JOINERY__V1__REQUEST__CALL_RELEASE_END:
