@@ -103,7 +103,7 @@ test_route_session(void **state)
 static void
 test_route_batch(void **state)
 {
-	uint8_t dev_eui[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint8_t eui[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 	Joinery__V1__Request r = JOINERY__V1__REQUEST__INIT;
 	Joinery__V1__ReleaseBatchRequest release =
 	    JOINERY__V1__RELEASE_BATCH_REQUEST__INIT;
@@ -117,7 +117,7 @@ test_route_batch(void **state)
 
 	(void)state;
 	id.has_dev_eui = 1;
-	id.dev_eui = (ProtobufCBinaryData){ sizeof(dev_eui), dev_eui };
+	id.dev_eui = (ProtobufCBinaryData){ sizeof(eui), eui };
 	device.id = &id;
 	r.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BATCH;
 	r.import_batch = &import;
