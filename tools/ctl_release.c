@@ -39,7 +39,7 @@ release_report(struct release *r, uint32_t line, const struct euis_row *row,
 		json_end(j);
 		return;
 	}
-	import_progress_clear(&r->progress);
+	progress_clear(&r->progress);
 	if (line != 0) {
 		(void)fprintf(stderr, "line %" PRIu32 ": ", line);
 	}
@@ -195,9 +195,9 @@ write_file(struct release *r)
 	r->check_values = seal_digest_new();
 	exit = begin(r);
 	if (exit == CTL_OK) {
-		import_progress_begin(&r->progress, r->euis.count);
+		progress_begin(&r->progress, "devices", r->euis.count);
 		exit = release_send(r);
-		import_progress_clear(&r->progress);
+		progress_clear(&r->progress);
 	}
 	if (exit == CTL_OK && r->out.error == 0 && r->written == 0) {
 		exit = ctl_fail(r->ctl, CTL_REFUSED, NULL,

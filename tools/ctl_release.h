@@ -8,8 +8,10 @@
 #define JY_TOOLS_CTL_RELEASE_H
 
 #include "tools/ctl_euis.h"
-#include "tools/ctl_import.h"
 #include "tools/ctl_out.h"
+#include "tools/ctl_progress.h"
+#include "tools/keyfile.h"
+#include "tools/seal_digest.h"
 
 #define RELEASE_TICKET_MAX 256
 
@@ -23,7 +25,7 @@ struct release {
 	size_t ticket_len;
 	uint64_t written; /* device lines */
 	uint64_t refused; /* lines of the file, and devices */
-	struct import_progress progress;
+	struct progress progress;
 };
 
 /* One that does not go; row NULL: a line that names no device. */

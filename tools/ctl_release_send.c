@@ -211,7 +211,6 @@ take_results(struct sending *s, struct slot *slot,
 	enum ctl_exit exit = CTL_OK;
 	struct release *r = s->r;
 	uint64_t refused = r->refused;
-	struct import_counts counts;
 	size_t kept = 0;
 
 	if (m->n_results != slot->n) {
@@ -235,9 +234,7 @@ take_results(struct sending *s, struct slot *slot,
 		pause_a_while(slot);
 	}
 	(void)out_flush(&r->out); /* a full disk ends it */
-	counts = (struct import_counts){ .created = r->written,
-		.refused = r->refused };
-	import_progress_show(&r->progress, &counts);
+	progress_show(&r->progress, r->written + r->refused);
 	s->stopped =
 	    s->stopped || (ctl_given(r->ctl, STRICT) && r->refused > refused);
 	return exit;

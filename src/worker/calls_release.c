@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that release devices to another Join Server. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,8 @@
 /* ---- tickets: version 1, and then as in struct hsm_ticket ---- */
 
 #define TICKET_VERSION 1
-#define TICKET_RECEIVER_AT 5
 #define TICKET_LEN \
-	(TICKET_RECEIVER_AT + HSM_FINGERPRINT_LEN + HSM_TICKET_BLOB_LEN + \
-	    HSM_BINDING_LEN)
+	(1 + 4 + HSM_FINGERPRINT_LEN + HSM_TICKET_BLOB_LEN + HSM_BINDING_LEN)
 
 static void
 ticket_encode(const struct hsm_ticket *ticket, uint8_t out[TICKET_LEN])
@@ -30,6 +29,26 @@ ticket_encode(const struct hsm_ticket *ticket, uint8_t out[TICKET_LEN])
 	writer_copy(&w, ticket->blob, sizeof(ticket->blob));
 	writer_copy(&w, ticket->mac, sizeof(ticket->mac));
 	jy_assert(writer_ok(&w) && w.len == TICKET_LEN);
+}
+
+/* Say in the log to whom it goes; it was checked. */
+static void
+note_receiver(struct call *c, const struct hsm_ticket *ticket)
+{
+	char hex[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
+
+	hex_format(ticket->receiver, sizeof(ticket->receiver), hex);
+	(void)snprintf(c->note, CALL_NOTE_MAX, "receiver=%s", hex);
+}
+
+static JY_PRINTF(2, 3) void note_more(struct call *c, const char *fmt, ...)
+{
+	size_t len = strlen(c->note);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(c->note + len, CALL_NOTE_MAX - len, fmt, ap);
+	va_end(ap);
 }
 
 /* A ticket of a request that may be used now. */
@@ -56,6 +75,7 @@ ticket_check(struct call *c, protobuf_c_boolean has,
 	err = release_check(c->env, &ticket, ec);
 	if (err == JY_OK) {
 		*out = ticket;
+		note_receiver(c, &ticket);
 	}
 	return err;
 }
@@ -80,6 +100,7 @@ call_release_begin(struct call *c, struct errctx *ec)
 	if (err != JY_OK) {
 		return err;
 	}
+	note_receiver(c, &ticket);
 	ticket_encode(&ticket, octets);
 	m = convert_new(
 	    c->arena, &joinery__v1__release_begin_answer__descriptor);
@@ -99,6 +120,7 @@ call_release_end(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__ReleaseEndRequest *q = c->request->release_end;
 	uint8_t digest[CALL_DIGEST_LEN], mac[HSM_MAC_LEN];
+	char hex[HEX_STR_LEN(CALL_DIGEST_LEN)];
 	Joinery__V1__ReleaseEndAnswer *m;
 	struct hsm_ticket ticket;
 	enum jy_err err;
@@ -115,6 +137,8 @@ call_release_end(struct call *c, struct errctx *ec)
 	if (err != JY_OK) {
 		return err;
 	}
+	hex_format(digest, sizeof(digest), hex);
+	note_more(c, " digest=%s", hex);
 	m = convert_new(c->arena, &joinery__v1__release_end_answer__descriptor);
 	convert_binary(c->arena, mac, sizeof(mac), &m->has_mac, &m->mac);
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_RELEASE_END;
@@ -207,35 +231,6 @@ convert_devices(
 	}
 }
 
-enum jy_err
-call_release_batch(struct call *c, struct errctx *ec)
-{
-	const Joinery__V1__ReleaseBatchRequest *q = c->request->release_batch;
-	struct hsm_ticket ticket;
-	struct release_batch batch = { .ticket = &ticket,
-		.n = q->n_devices,
-		.keep_serving = q->has_keep_serving && q->keep_serving };
-	enum jy_err err;
-
-	if (q->n_devices == 0 || q->n_devices > RELEASE_BATCH_MAX) {
-		return err_set(ec, JY_EINVAL,
-		    "a batch has 1 to %d devices, not %zu", RELEASE_BATCH_MAX,
-		    q->n_devices);
-	}
-	err = ticket_check(c, q->has_ticket, &q->ticket, &ticket, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	batch.devices = sys_xcalloc(batch.n, sizeof(batch.devices[0]));
-	convert_devices(q, batch.devices);
-	err = release_run(c->env, &batch, ec);
-	if (err == JY_OK) {
-		answer_batch(c, &batch);
-	}
-	free(batch.devices);
-	return err;
-}
-
 /* ---- for the log ---- */
 
 struct call_release_counts
@@ -260,39 +255,59 @@ call_release_count(const Joinery__V1__Response *response)
 	return n;
 }
 
-/* The fingerprint in a ticket; what it says was checked if the call is done. */
-static const uint8_t *
-ticket_receiver(const ProtobufCBinaryData *ticket)
+/*
+ * What left, for the audit log: how many, and the first and last, between
+ * which the asker's list tells the others.
+ */
+static void
+note_batch(struct call *c, const struct release_batch *batch)
 {
-	return ticket->len == TICKET_LEN ? ticket->data + TICKET_RECEIVER_AT
-					 : NULL;
-}
+	struct call_release_counts n = call_release_count(c->response);
+	const struct release_device *first = NULL, *last = NULL;
+	char a[EUI64_STR_LEN], b[EUI64_STR_LEN];
 
-void
-call_release_object(const Joinery__V1__Request *q,
-    const Joinery__V1__Response *response, char out[CALL_OBJECT_MAX])
-{
-	struct call_release_counts n = call_release_count(response);
-	char hex[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
-	const uint8_t *receiver = NULL;
-
-	if (response->result_case ==
-	    JOINERY__V1__RESPONSE__RESULT_RELEASE_BEGIN) {
-		receiver = response->release_begin->import_key.data;
-	} else if (q->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
-		receiver = ticket_receiver(&q->release_batch->ticket);
-	} else if (q->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_END) {
-		receiver = ticket_receiver(&q->release_end->ticket);
+	note_more(c, " released=%u refused=%u", n.released, n.refused);
+	for (size_t i = 0; i < batch->n; i++) {
+		if (batch->devices[i].err == JY_OK) {
+			first = first == NULL ? &batch->devices[i] : first;
+			last = &batch->devices[i];
+		}
 	}
-	if (receiver == NULL) {
+	if (first == NULL) {
+		c->event = AUDIT_ELSEWHERE; /* nothing left */
 		return;
 	}
-	hex_format(receiver, HSM_FINGERPRINT_LEN, hex);
-	if (q->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
-		(void)snprintf(out, CALL_OBJECT_MAX,
-		    "receiver=%s released=%u refused=%u", hex, n.released,
-		    n.refused);
-	} else {
-		(void)snprintf(out, CALL_OBJECT_MAX, "receiver=%s", hex);
+	note_more(c, "%s first=%s last=%s",
+	    batch->keep_serving ? " keep_serving" : "",
+	    eui64_str(&first->id.dev_eui, a), eui64_str(&last->id.dev_eui, b));
+}
+
+enum jy_err
+call_release_batch(struct call *c, struct errctx *ec)
+{
+	const Joinery__V1__ReleaseBatchRequest *q = c->request->release_batch;
+	struct hsm_ticket ticket;
+	struct release_batch batch = { .ticket = &ticket,
+		.n = q->n_devices,
+		.keep_serving = q->has_keep_serving && q->keep_serving };
+	enum jy_err err;
+
+	if (q->n_devices == 0 || q->n_devices > RELEASE_BATCH_MAX) {
+		return err_set(ec, JY_EINVAL,
+		    "a batch has 1 to %d devices, not %zu", RELEASE_BATCH_MAX,
+		    q->n_devices);
 	}
+	err = ticket_check(c, q->has_ticket, &q->ticket, &ticket, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	batch.devices = sys_xcalloc(batch.n, sizeof(batch.devices[0]));
+	convert_devices(q, batch.devices);
+	err = release_run(c->env, &batch, ec);
+	if (err == JY_OK) {
+		answer_batch(c, &batch);
+		note_batch(c, &batch);
+	}
+	free(batch.devices);
+	return err;
 }

@@ -39,7 +39,7 @@ group_set_up(void **state)
 
 	(void)set_up(state);
 	memset(receivers[0], 0xEE, sizeof(receivers[0]));
-	return hsm_import_key(t.hsm, der, &len, receivers[1], NULL) == JY_OK
+	return hsm_import_key(t.hsm, 1, der, &len, receivers[1], NULL) == JY_OK
 	    ? 0
 	    : -1;
 }
