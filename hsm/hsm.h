@@ -398,6 +398,56 @@ enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
     uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
 
 /*
+ * An AES key alone under a public key: RSA-OAEP with SHA-1, MGF1-SHA-1 and an
+ * empty label, because tokens in use know no other.
+ */
+struct hsm_copy {
+	uint8_t public_key[HSM_FINGERPRINT_LEN]; /* SHA-256 of its DER */
+	uint8_t wrapped[HSM_RSA_MAX];
+	size_t len;
+};
+
+/* What a key is to become in the token. */
+struct hsm_target {
+	size_t key_len;
+	enum hsm_template template;
+	const struct hsm_id *id;
+	const char *label;
+};
+
+/*
+ * As hsm_key_generate, with a copy under a partner's public key, a
+ * SubjectPublicKeyInfo (DER): JY_EINVAL if that is not RSA of 2048 to 4096
+ * bits.  The key that stays is as little extractable as any.  When the copy
+ * cannot be made, no key is left.
+ */
+enum jy_err hsm_key_generate_for(struct hsm *hsm,
+    const struct hsm_target *target, const uint8_t *public_key, size_t len,
+    uint8_t kcv[HSM_KCV_LEN], struct hsm_copy *copy,
+    struct errctx *ec) JY_CHECK;
+
+/*
+ * Import a copy that was made for this token's import key, as hsm_key_import
+ * does a sealed key.  JY_EINVAL: it was made for another, or the key is not of
+ * the length that target says.
+ */
+enum jy_err hsm_key_import_copy(struct hsm *hsm,
+    const struct hsm_target *target, const struct hsm_copy *copy,
+    const uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
+
+/* A key that everybody knows, for what proves that two KEKs are one. */
+#define HSM_TEST_KEY_LEN 16
+extern const uint8_t hsm_test_key[HSM_TEST_KEY_LEN];
+
+/*
+ * Wrap that key under a KEK, the token object itself and not a copy of it: who
+ * has the same KEK gets the same octets.  When the object is gone, JY_ENOKEY,
+ * copies of it are dropped, too.
+ */
+enum jy_err hsm_kek_prove(struct hsm *hsm, const struct hsm_id *id,
+    uint8_t out[24], struct errctx *ec) JY_CHECK;
+
+/*
  * How many key objects with an ID of len octets that begins with one of the
  * letters the token had at start-up, and has by what this process did since.
  */

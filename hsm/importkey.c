@@ -57,8 +57,6 @@ generation_of_id(const struct hsm_id *id)
 	return id_eq(id, &again) ? (uint32_t)n : 0;
 }
 
-/* ---- what the token says of them ---- */
-
 /* Drop leading zeros, of which some tokens give one. */
 static size_t
 trim(uint8_t *p, size_t len)

@@ -391,8 +391,8 @@ struct landing landing_of_stored(
 enum jy_err landing_verdict(const struct landing *l, struct errctx *ec);
 
 /*
- * Under the lane: prove the wrapped key by its check value and keep it.  A
- * fresh ID is one that no object can have.
+ * Under the lane: prove the wrapped key by its check value (NULL: any) and
+ * keep it.  A fresh ID is one that no object can have.
  */
 CK_RV landing_prove_and_keep(struct hsm *hsm, struct landing *l,
     struct unwrap *u, const uint8_t kcv[HSM_KCV_LEN], bool fresh);
@@ -428,6 +428,10 @@ CK_RV rsa_make(struct hsm *hsm, const struct rsa_public *key, bool wrap,
 /* RSA-OAEP to the newest import key; *out_len is the room before. */
 CK_RV rsa_encrypt(struct hsm *hsm, const uint8_t *data, size_t len,
     uint8_t *out, CK_ULONG *out_len);
+
+/* RSA-OAEP of an extractable key. */
+CK_RV rsa_wrap(struct hsm *hsm, const struct rsa_public *rsa,
+    CK_OBJECT_HANDLE key, uint8_t out[HSM_RSA_MAX], size_t *out_len);
 
 /* ---- transport.c ---- */
 
@@ -591,6 +595,8 @@ struct hsm {
 	_Atomic bool distrusted; /* may not see what others made */
 	struct import_key imports[HSM_IMPORT_KEYS_MAX]; /* by generation */
 	size_t import_count;
+
+	CK_OBJECT_HANDLE test_key; /* of parcel.c; CK_INVALID_HANDLE: none */
 
 	struct hsm_transport transports[TRANSPORTS_MAX];
 	uint64_t transport_uses;

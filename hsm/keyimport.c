@@ -5,10 +5,6 @@
  * unwrapped once into a throw-away session object that can do CMAC only, and
  * its check value compared: the kinds of key that cannot sign are proved like
  * the others, and no object ever exists that was not.
- *
- * A generated key takes the same road: the token generates it beside a
- * throw-away transport key and wraps it for itself.  So a KEK, which cannot
- * sign, has a check value too.
  */
 #include <string.h>
 
@@ -158,7 +154,7 @@ landing_prove_and_keep(struct hsm *hsm, struct landing *l, struct unwrap *u,
 	if (rv != CKR_OK) {
 		return rv;
 	}
-	l->kcv_differs = !secret_eq(l->kcv, kcv, HSM_KCV_LEN);
+	l->kcv_differs = kcv != NULL && !secret_eq(l->kcv, kcv, HSM_KCV_LEN);
 	return l->kcv_differs || l->spec.id == NULL
 	    ? CKR_OK
 	    : land(hsm, u, &l->spec, fresh);
@@ -230,71 +226,6 @@ hsm_key_store(struct hsm *hsm, const struct hsm_sealed *sealed,
 	struct landing l = landing_of_stored(id, stored);
 
 	return import_sealed(hsm, sealed, &l, ec);
-}
-
-/* ---- generated keys ---- */
-
-CK_RV
-generate_wrapped(struct hsm *hsm, CK_ULONG len, CK_OBJECT_HANDLE *transport,
-    CK_OBJECT_HANDLE *key, uint8_t *blob)
-{
-	const struct template_spec loop = {
-		.row = TEMPLATE_LOOP, .origin = ORIGIN_GENERATE, .len = 32
-	};
-	const struct template_spec parcel = {
-		.row = TEMPLATE_PARCEL, .origin = ORIGIN_GENERATE, .len = len
-	};
-	CK_RV rv;
-
-	rv = template_make(hsm, &loop, generate_make, NULL, transport);
-	if (rv == CKR_OK) {
-		rv = template_make(hsm, &parcel, generate_make, NULL, key);
-	}
-	if (rv == CKR_OK) {
-		rv = op_wrap(hsm, hsm->anchor, *transport, *key, blob, len + 8);
-	}
-	return rv;
-}
-
-/* A lane_work. */
-static CK_RV
-generate(struct hsm *hsm, void *arg)
-{
-	struct landing *l = arg;
-	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
-	uint8_t blob[40];
-	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
-		.blob = blob,
-		.blob_len = l->spec.len + 8 };
-	CK_RV rv;
-
-	rv = generate_wrapped(hsm, l->spec.len, &u.key, &key, blob);
-	if (rv == CKR_OK) {
-		rv = wrapped_check_value(hsm, &u, l->spec.len, l->kcv);
-	}
-	if (rv == CKR_OK) {
-		rv = land(hsm, &u, &l->spec, false);
-	}
-	object_destroy(hsm, key);
-	object_destroy(hsm, u.key);
-	return rv;
-}
-
-enum jy_err
-hsm_key_generate(struct hsm *hsm, size_t key_len, enum hsm_template template,
-    const struct hsm_id *id, const char *label, uint8_t kcv[HSM_KCV_LEN],
-    struct errctx *ec)
-{
-	struct landing l = landing_of(key_len, template, id, label);
-	enum jy_err err;
-
-	lane_enter(hsm);
-	err = lane_run(hsm, generate, &l, "generate a key", ec);
-	lane_leave(hsm);
-	if (err == JY_OK) {
-		memcpy(kcv, l.kcv, HSM_KCV_LEN);
-	}
-	return err;
 }
 
 /* ---- the end of a key ---- */

@@ -20,43 +20,6 @@
 static const uint8_t ticket_tag[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', ' ',
 	'r', 'e', 'l', 'e', 'a', 's', 'e', '!' };
 
-/* ---- the receiver ---- */
-
-struct fingerprint {
-	const uint8_t *der;
-	size_t len;
-	uint8_t value[HSM_FINGERPRINT_LEN];
-};
-
-/* A lane_work. */
-static CK_RV
-fingerprint(struct hsm *hsm, void *arg)
-{
-	struct fingerprint *f = arg;
-
-	return op_digest(hsm, hsm->scratch.handle, f->der, f->len, f->value);
-}
-
-enum jy_err
-hsm_public_key(struct hsm *hsm, const uint8_t *der, size_t len,
-    uint8_t out[HSM_FINGERPRINT_LEN], struct errctx *ec)
-{
-	struct fingerprint f = { .der = der, .len = len };
-	struct rsa_public rsa;
-	enum jy_err err = rsa_decode(der, len, &rsa, ec);
-
-	if (err != JY_OK) {
-		return err;
-	}
-	lane_enter(hsm);
-	err = lane_run(hsm, fingerprint, &f, "hash a public key", ec);
-	lane_leave(hsm);
-	if (err == JY_OK) {
-		memcpy(out, f.value, HSM_FINGERPRINT_LEN);
-	}
-	return err;
-}
-
 /* ---- tickets ---- */
 
 static CK_RV
@@ -95,6 +58,7 @@ struct beginning {
 	struct rsa_public to;
 	struct hsm_ticket ticket;
 	uint8_t sealed[HSM_RSA_MAX];
+	size_t sealed_len;
 };
 
 /* What a release needs later: better to know now. */
@@ -107,25 +71,6 @@ find_parts(struct hsm *hsm, uint32_t storage)
 	return rv == CKR_OK
 	    ? storage_part_get(hsm, storage, STORAGE_MOVE, &part)
 	    : rv;
-}
-
-/* Wrap the key for the receiver. */
-static CK_RV
-seal(struct hsm *hsm, CK_OBJECT_HANDLE key, struct beginning *b)
-{
-	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	CK_MECHANISM oaep = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) };
-	CK_ULONG len = sizeof(b->sealed);
-	CK_OBJECT_HANDLE public;
-	CK_RV rv = rsa_make(hsm, &b->to, true, &public);
-
-	if (rv != CKR_OK) {
-		return rv;
-	}
-	rv = P11(
-	    hsm, C_WrapKey(hsm->anchor, &oaep, public, key, b->sealed, &len));
-	object_destroy(hsm, public);
-	return rv == CKR_OK && len != b->to.modulus_len ? RV_NONSENSE : rv;
 }
 
 /* A lane_work. */
@@ -143,7 +88,7 @@ begin(struct hsm *hsm, void *arg)
 		rv = template_make(hsm, &parcel, generate_make, NULL, &key);
 	}
 	if (rv == CKR_OK) {
-		rv = seal(hsm, key, b);
+		rv = rsa_wrap(hsm, &b->to, key, b->sealed, &b->sealed_len);
 	}
 	if (rv == CKR_OK) {
 		rv = ticket_make(hsm, key, &b->ticket);
@@ -174,8 +119,8 @@ hsm_release_begin(struct hsm *hsm, const uint8_t *der, size_t len,
 	lane_leave(hsm);
 	if (err == JY_OK) {
 		*ticket = b.ticket;
-		*sealed_len = b.to.modulus_len;
-		memcpy(sealed, b.sealed, b.to.modulus_len);
+		*sealed_len = b.sealed_len;
+		memcpy(sealed, b.sealed, b.sealed_len);
 	}
 	return err;
 }

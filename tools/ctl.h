@@ -70,6 +70,7 @@ extern const struct verb ctl_verbs[];
 extern const size_t ctl_verb_count;
 
 #define CTL_WORDS_MAX 4
+#define CTL_COMPONENTS_MAX 3           /* of a KEK */
 #define CTL_LIST_MAX STORE_NET_IDS_MAX /* the longest there is */
 
 /* The values of an option that may be repeated. */
@@ -90,6 +91,7 @@ struct ctl_args {
 	struct ctl_list as_ids;
 	struct ctl_list ns_ids;
 	struct ctl_list columns;
+	struct ctl_list components;
 };
 
 struct ctl_error {
@@ -296,6 +298,10 @@ void credentials_fini(struct ctl_credentials *credentials);
  */
 enum ctl_exit ctl_secret_path(
     struct ctl *ctl, enum ctl_option option, const char **path) JY_CHECK;
+
+/* Likewise from one of the values of an option that may be repeated. */
+enum ctl_exit ctl_secret_path_of(struct ctl *ctl, enum ctl_option option,
+    const char *value, const char **path) JY_CHECK;
 void ctl_secret_warn(const char *path);
 
 /* A key on its way from a file into a request. */
@@ -312,6 +318,10 @@ struct ctl_key {
  */
 enum ctl_exit ctl_keys_seal(
     struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
+
+/* Seal a key that is at hand already, likewise. */
+enum ctl_exit ctl_key_seal(
+    struct ctl *ctl, const struct secret *clear, struct ctl_key *key) JY_CHECK;
 void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
 /* ---- ctl_custody.c ---- */
@@ -332,8 +342,8 @@ enum ctl_exit batch_settle(struct ctl *ctl) JY_CHECK;
 
 /*
  * ---- the verbs: ctl_admin.c ctl_app.c ctl_audit.c ctl_custody.c
- * ctl_device.c ctl_export.c
- * ctl_import.c ctl_join_eui.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c
+ * ctl_device.c ctl_export.c ctl_import.c ctl_join_eui.c ctl_kek.c ctl_key.c
+ * ctl_list.c ctl_local.c ctl_peer.c
  * ctl_peer_test.c ctl_release.c ctl_seal.c ctl_trace.c ----
  */
 

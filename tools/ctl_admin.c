@@ -1,80 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs on KEKs and the server itself. */
+/* Verbs on the server itself. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "src/base/sys.h"
 #include "tools/ctl.h"
-
-/* ---- KEKs ---- */
-
-enum ctl_exit
-verb_kek_import(struct ctl *ctl)
-{
-	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__KekImportRequest call =
-	    JOINERY__V1__KEK_IMPORT_REQUEST__INIT;
-	struct ctl_key key = { OPT_KEY, 0, NULL,
-		JOINERY__V1__SEALED_KEY__INIT };
-	enum ctl_exit exit = args_operand(ctl, STORE_LABEL_MAX, &call.label);
-
-	if (exit == CTL_OK) {
-		exit = ctl_keys_seal(ctl, &key, 1);
-	}
-	if (exit == CTL_OK) {
-		call.key = &key.message;
-		request.call_case = JOINERY__V1__REQUEST__CALL_KEK_IMPORT;
-		request.kek_import = &call;
-		exit = ctl_call_and_show(
-		    ctl, &request, JOINERY__V1__RESPONSE__RESULT_KEK, NULL);
-	}
-	ctl_keys_fini(&key, 1);
-	return exit;
-}
-
-enum ctl_exit
-verb_kek_generate(struct ctl *ctl)
-{
-	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__KekGenerateRequest call =
-	    JOINERY__V1__KEK_GENERATE_REQUEST__INIT;
-	enum ctl_exit exit = args_operand(ctl, STORE_LABEL_MAX, &call.label);
-
-	if (exit == CTL_OK) {
-		exit = args_number(ctl, OPT_BITS, 128, 256, &call.bits);
-	}
-	if (exit != CTL_OK) {
-		return exit;
-	}
-	if (call.bits % 64 != 0) {
-		return ctl_fail(
-		    ctl, CTL_USAGE, NULL, "--bits is 128, 192 or 256");
-	}
-	call.has_bits = 1;
-	request.call_case = JOINERY__V1__REQUEST__CALL_KEK_GENERATE;
-	request.kek_generate = &call;
-	return ctl_call_and_show(
-	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_KEK, NULL);
-}
-
-enum ctl_exit
-verb_kek_delete(struct ctl *ctl)
-{
-	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__KekDeleteRequest call =
-	    JOINERY__V1__KEK_DELETE_REQUEST__INIT;
-	enum ctl_exit exit = args_operand(ctl, STORE_LABEL_MAX, &call.label);
-
-	if (exit != CTL_OK) {
-		return exit;
-	}
-	request.call_case = JOINERY__V1__REQUEST__CALL_KEK_DELETE;
-	request.kek_delete = &call;
-	return ctl_call_and_show(
-	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_DONE, "deleted");
-}
-
-/* ---- the server ---- */
 
 /* Every counter, with the workers' added up, for people. */
 static void

@@ -52,14 +52,15 @@ option_find(const char *name, size_t len, enum ctl_option *out)
 	return false;
 }
 
-/* --key is a KEK after "kek import", the key of our certificate elsewhere. */
+/* --key is a KEK where one is brought, else the key of our certificate. */
 static enum ctl_option
 option_meant(const struct ctl_args *a, enum ctl_option option)
 {
-	bool import = a->word_count >= 2 && strcmp(a->words[0], "kek") == 0 &&
-	    strcmp(a->words[1], "import") == 0;
+	bool brought = a->word_count >= 2 && strcmp(a->words[0], "kek") == 0 &&
+	    (strcmp(a->words[1], "import") == 0 ||
+		strcmp(a->words[1], "rotate") == 0);
 
-	return option == OPT_KEY && !import ? OPT_TLS_KEY : option;
+	return option == OPT_KEY && !brought ? OPT_TLS_KEY : option;
 }
 
 /* The list that an option's values go to; NULL if it is not repeatable. */
@@ -76,6 +77,7 @@ option_list(struct ctl_args *a, enum ctl_option option, size_t *max)
 		{ OPT_AS_ID, STORE_AS_IDS_MAX, &a->as_ids },
 		{ OPT_NS_ID, STORE_NS_IDS_MAX, &a->ns_ids },
 		{ OPT_COLUMN, CTL_LIST_MAX, &a->columns },
+		{ OPT_COMPONENT, CTL_COMPONENTS_MAX, &a->components },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {

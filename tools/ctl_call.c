@@ -147,7 +147,8 @@ static const struct {
 	    "choose another name, or delete the one there is first" },
 	{ JOINERY__V1__ERROR_CODE__IN_USE,
 	    "take it from the devices, applications and peers that name "
-	    "it first" },
+	    "it first; of KEKs, \"joineryctl kek list\" shows what is in "
+	    "use" },
 	{ JOINERY__V1__ERROR_CODE__KEY_CHECK_FAILED,
 	    "the token opened something else than was sealed: was the import "
 	    "key replaced? \"joineryctl import-key show\"" },

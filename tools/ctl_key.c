@@ -233,7 +233,13 @@ verb_import_key_drop_old(struct ctl *ctl)
 enum ctl_exit
 ctl_secret_path(struct ctl *ctl, enum ctl_option option, const char **path)
 {
-	const char *value = ctl->args.value[option];
+	return ctl_secret_path_of(ctl, option, ctl->args.value[option], path);
+}
+
+enum ctl_exit
+ctl_secret_path_of(struct ctl *ctl, enum ctl_option option, const char *value,
+    const char **path)
+{
 	enum ctl_exit exit;
 
 	if (strcmp(value, "-") == 0) {
@@ -377,6 +383,19 @@ ctl_keys_seal(struct ctl *ctl, struct ctl_key *keys, size_t n)
 			exit = key_seal(ctl, &to, clear[i], &keys[i]);
 		}
 		secret_free(clear[i]);
+	}
+	free(to.der);
+	return exit;
+}
+
+enum ctl_exit
+ctl_key_seal(struct ctl *ctl, const struct secret *clear, struct ctl_key *key)
+{
+	struct import_key to = { .der = NULL };
+	enum ctl_exit exit = import_key_get(ctl, &to);
+
+	if (exit == CTL_OK) {
+		exit = key_seal(ctl, &to, clear, key);
 	}
 	free(to.der);
 	return exit;

@@ -128,8 +128,14 @@ kek_ask_next(
 {
 	const Joinery__V1__KekListAnswer *a = response->kek_list;
 
-	request->kek_list->after =
-	    a->n_keks > 0 ? a->keks[a->n_keks - 1]->label : NULL;
+	const Joinery__V1__Kek *last =
+	    a->n_keks > 0 ? a->keks[a->n_keks - 1] : NULL;
+
+	request->kek_list->after = last != NULL ? last->label : NULL;
+	request->kek_list->has_after_generation =
+	    last != NULL && last->has_generation;
+	request->kek_list->after_generation =
+	    last != NULL ? last->generation : 0;
 	return request->kek_list->after != NULL;
 }
 

@@ -96,6 +96,9 @@ static const char *const v10_root_names[] = { "default", "app" };
 static const char *const roaming_names[] = { "default", "none", "listed",
 	"any" };
 
+static const char *const kek_state_names[] = { "", "active", "retiring",
+	"planned" };
+
 /* Enums that read better by other names than those of the protocol. */
 static const struct enum_names {
 	const ProtobufCEnumDescriptor *type;
@@ -110,6 +113,8 @@ static const struct enum_names {
 	    ARRAY_LEN(v10_root_names) },
 	{ &joinery__v1__roaming__descriptor, roaming_names,
 	    ARRAY_LEN(roaming_names) },
+	{ &joinery__v1__kek_state__descriptor, kek_state_names,
+	    ARRAY_LEN(kek_state_names) },
 };
 
 static const struct enum_names *

@@ -129,20 +129,12 @@ parse_key(const struct secret *text, const char *name, struct secret *key,
 }
 
 enum jy_err
-seal_read_key(const char *path, struct secret **out, struct errctx *ec)
+seal_parse_key(const struct secret *text, const char *name, struct secret **out,
+    struct errctx *ec)
 {
-	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-	struct secret *text = NULL;
 	struct secret *key = NULL;
-	enum jy_err err;
+	enum jy_err err = secret_new(32, &key, ec);
 
-	err = secret_new(KEY_FILE_MAX, &text, ec);
-	if (err == JY_OK) {
-		err = secret_new(32, &key, ec);
-	}
-	if (err == JY_OK) {
-		err = read_text(path, name, text, ec);
-	}
 	if (err == JY_OK) {
 		err = parse_key(text, name, key, ec);
 	}
@@ -151,6 +143,23 @@ seal_read_key(const char *path, struct secret **out, struct errctx *ec)
 		key = NULL; /* moved */
 	}
 	secret_free(key);
+	return err;
+}
+
+enum jy_err
+seal_read_key(const char *path, struct secret **out, struct errctx *ec)
+{
+	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+	struct secret *text = NULL;
+	enum jy_err err;
+
+	err = secret_new(KEY_FILE_MAX, &text, ec);
+	if (err == JY_OK) {
+		err = read_text(path, name, text, ec);
+	}
+	if (err == JY_OK) {
+		err = seal_parse_key(text, name, out, ec);
+	}
 	secret_free(text);
 	return err;
 }
@@ -244,8 +253,8 @@ wrap_key(const struct secret *transport, const struct secret *key,
 	return err;
 }
 
-static enum jy_err
-check_value(const struct secret *key, uint8_t out[4], struct errctx *ec)
+enum jy_err
+seal_check_value(const struct secret *key, uint8_t out[4], struct errctx *ec)
 {
 	static const uint8_t zeros[16] = { 0 };
 	AUTO_WIPE struct secret_block mac = { { 0 } };
@@ -305,7 +314,7 @@ seal_key(const uint8_t *public_key, size_t public_key_len,
 	if (err != JY_OK) {
 		goto out;
 	}
-	err = check_value(key, sealed.check_value, ec);
+	err = seal_check_value(key, sealed.check_value, ec);
 	if (err == JY_OK) {
 		*out = sealed;
 	}

@@ -39,6 +39,14 @@ struct sealed_key {
 enum jy_err seal_read_key(
     const char *path, struct secret **out, struct errctx *ec) JY_CHECK;
 
+/* The same from text at hand, which name says the origin of. */
+enum jy_err seal_parse_key(const struct secret *text, const char *name,
+    struct secret **out, struct errctx *ec) JY_CHECK;
+
+/* The first 4 octets of AES-CMAC(key, 16 zero octets). */
+enum jy_err seal_check_value(
+    const struct secret *key, uint8_t out[4], struct errctx *ec) JY_CHECK;
+
 /*
  * public_key: SubjectPublicKeyInfo, DER; RSA of 2048 to 4096 bits, else
  * JY_EINVAL.  Whether it is the right one is for the caller to know.

@@ -170,11 +170,33 @@ reports_make(struct server *s, struct worker_report *reports,
 	return n;
 }
 
+/*
+ * What keeps joins from working while workers work: a KEK that is not there.
+ * Each worker has looked for itself.
+ */
+static const char *
+kek_trouble(struct server *s)
+{
+	const struct worker *w;
+
+	TAILQ_FOREACH(w, supervisor_workers(s->supervisor), link)
+	{
+		if (w->state == WORKER_READY &&
+		    counters_get(w->counters->keks_unfit) > 0) {
+			return "a KEK is missing from the token, is another "
+			       "key than it was, or is named but not there; "
+			       "the log says which";
+		}
+	}
+	return NULL;
+}
+
 static void
 status_fill(struct server *s, Joinery__V1__StatusAnswer *st)
 {
 	static char version[] = PACKAGE_VERSION;
 	const struct worker *ready = supervisor_any_ready(s->supervisor);
+	const char *trouble;
 
 	st->version = version;
 	st->has_pid = 1;
@@ -189,7 +211,11 @@ status_fill(struct server *s, Joinery__V1__StatusAnswer *st)
 	if (ready != NULL) {
 		st->token = (char *)(uintptr_t)ready->token;
 	}
-	st->trouble = (char *)(uintptr_t)supervisor_trouble(s->supervisor);
+	trouble = supervisor_trouble(s->supervisor);
+	if (trouble == NULL) {
+		trouble = kek_trouble(s);
+	}
+	st->trouble = (char *)(uintptr_t)trouble;
 }
 
 static void

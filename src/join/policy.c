@@ -123,7 +123,7 @@ choose_app_delivery(struct join *j, struct errctx *ec)
 	}
 	as.clear_keys = false;
 	j->give_app_s_key = true;
-	return delivery_choose(j->env->store, d->activation.as_kek,
+	return delivery_choose(j->env, d->activation.as_kek,
 	    as.name[0] != '\0' ? &as : NULL, &j->to_as, ec);
 }
 
@@ -163,8 +163,8 @@ step_policy(struct join *j, struct errctx *ec)
 		err = choose_roots(j, session, ec);
 	}
 	if (err == JY_OK) {
-		err = delivery_choose(j->env->store,
-		    j->view.device.activation.ns_kek, j->peer, &j->to_ns, ec);
+		err = delivery_choose(j->env, j->view.device.activation.ns_kek,
+		    j->peer, &j->to_ns, ec);
 	}
 	if (err == JY_OK) {
 		err = choose_app_delivery(j, ec);

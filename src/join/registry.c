@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices and KEKs as admins change them.  A key is imported first
- * and named by the store after; it is forgotten by the store first and
- * destroyed after.  Runs on a token thread.
+ * Devices as admins change them.  A key is imported first and named by the
+ * store after; it is forgotten by the store first and destroyed after.  Runs
+ * on a token thread.
  */
 #include "src/join/registry.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "src/base/log.h"
-#include "src/join/keys.h"
 #include "src/join/roots.h"
 #include "src/join/settings.h"
 
@@ -100,111 +98,4 @@ registry_device_delete(
 	/* Its sessions are gone: nothing needs an old key. */
 	(void)roots_destroy_old(env, &row, NULL);
 	return JY_OK;
-}
-
-/* Fill in a new KEK row; the label must be free. */
-static enum jy_err
-new_kek(const struct join_env *env, const char *label, size_t key_len,
-    struct kek_row *row, struct hsm_id *id, struct errctx *ec)
-{
-	struct kek_row taken;
-	enum jy_err err;
-
-	if (label[0] == '\0' || strlen(label) > STORE_LABEL_MAX) {
-		return err_set(ec, JY_EINVAL, "a KEK label has 1 to %d octets",
-		    STORE_LABEL_MAX);
-	}
-	if (key_len != 16 && key_len != 24 && key_len != 32) {
-		return err_set(ec, JY_EINVAL,
-		    "a KEK has 128, 192 or 256 bits, not %zu", key_len * 8);
-	}
-	err = store_kek_get(env->store, label, &taken, ec);
-	if (err == JY_OK) {
-		return err_set(ec, JY_EEXIST, "KEK %s is there already", label);
-	}
-	if (err != JY_ENOTFOUND) {
-		return err;
-	}
-	err_clear(ec);
-	memset(row, 0, sizeof(*row));
-	(void)snprintf(row->label, sizeof(row->label), "%s", label);
-	env->sys->random(&row->key_id, sizeof(row->key_id));
-	row->bits = (uint16_t)(key_len * 8);
-	row->created_ms = env->sys->now_ms();
-	keys_kek_id(row->key_id, id);
-	return JY_OK;
-}
-
-/* Name the KEK that the token holds now, or destroy it again. */
-static enum jy_err
-keep_kek(const struct join_env *env, const struct kek_row *row,
-    const struct hsm_id *id, struct kek_row *out, struct errctx *ec)
-{
-	enum jy_err err = store_kek_add(env->store, row, ec);
-
-	if (err == JY_OK) {
-		*out = *row;
-	} else if (hsm_key_destroy(env->hsm, id, NULL) != JY_OK) {
-		log_warn("registry", "unnamed KEK stays in the token",
-		    "label=%s", row->label);
-	}
-	return err;
-}
-
-enum jy_err
-registry_kek_import(const struct join_env *env, const char *label,
-    const struct hsm_sealed *key, struct kek_row *out, struct errctx *ec)
-{
-	size_t key_len =
-	    key->wrapped_key_len < 8 ? 0 : key->wrapped_key_len - 8;
-	struct kek_row row;
-	struct hsm_id id;
-	enum jy_err err;
-
-	err = new_kek(env, label, key_len, &row, &id, ec);
-	if (err == JY_OK) {
-		err = hsm_key_import(
-		    env->hsm, key, key_len, HSM_KEK, &id, label, ec);
-	}
-	if (err != JY_OK) {
-		return err;
-	}
-	memcpy(row.kcv, key->kcv, sizeof(row.kcv));
-	return keep_kek(env, &row, &id, out, ec);
-}
-
-enum jy_err
-registry_kek_generate(const struct join_env *env, const char *label,
-    uint32_t bits, struct kek_row *out, struct errctx *ec)
-{
-	struct kek_row row;
-	struct hsm_id id;
-	enum jy_err err;
-
-	err = new_kek(env, label, bits % 8 == 0 ? bits / 8 : 0, &row, &id, ec);
-	if (err == JY_OK) {
-		err = hsm_key_generate(
-		    env->hsm, bits / 8, HSM_KEK, &id, label, row.kcv, ec);
-	}
-	return err == JY_OK ? keep_kek(env, &row, &id, out, ec) : err;
-}
-
-enum jy_err
-registry_kek_delete(
-    const struct join_env *env, const char *label, struct errctx *ec)
-{
-	struct kek_row row;
-	struct hsm_id id;
-	enum jy_err err;
-
-	err = store_kek_get(env->store, label, &row, ec);
-	if (err == JY_OK) {
-		err = store_kek_delete(env->store, label, ec);
-	}
-	if (err != JY_OK) {
-		return err;
-	}
-	keys_kek_id(row.key_id, &id);
-	err = hsm_key_destroy(env->hsm, &id, ec);
-	return err == JY_ENOKEY ? JY_OK : err;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What admins change: devices with their root keys, KEKs, peers.  The token
- * and the store are two places; the order of the steps is such that a crash
- * between them leaves at worst an object in the token that nothing names.
+ * What admins change: devices with their root keys, applications, peers.  The
+ * token and the store are two places; the order of the steps is such that a
+ * crash between them leaves at worst an object in the token that nothing names.
  */
 #ifndef JY_JOIN_REGISTRY_H
 #define JY_JOIN_REGISTRY_H
@@ -28,19 +28,6 @@ enum jy_err registry_device_set(const struct join_env *env,
 /* Remove a device, its sessions and its root keys; its nonces stay. */
 enum jy_err registry_device_delete(const struct join_env *env,
     const struct device_id *id, struct errctx *ec) JY_CHECK;
-
-/* Import a KEK of 16, 24 or 32 octets under a label that is not taken. */
-enum jy_err registry_kek_import(const struct join_env *env, const char *label,
-    const struct hsm_sealed *key, struct kek_row *out,
-    struct errctx *ec) JY_CHECK;
-
-/* Generate one in the token; bits is 128, 192 or 256. */
-enum jy_err registry_kek_generate(const struct join_env *env, const char *label,
-    uint32_t bits, struct kek_row *out, struct errctx *ec) JY_CHECK;
-
-/* Destroy a KEK that no peer and no device names. */
-enum jy_err registry_kek_delete(
-    const struct join_env *env, const char *label, struct errctx *ec) JY_CHECK;
 
 /* Check an application's settings for sense, then create or replace them. */
 enum jy_err registry_app_set(const struct join_env *env,

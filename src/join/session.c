@@ -6,11 +6,13 @@
  */
 #include "src/join/session.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "src/base/bytes.h"
 #include "src/base/secret.h"
 #include "src/join/device.h"
+#include "src/join/kek.h"
 #include "src/join/keys.h"
 
 void
@@ -24,11 +26,10 @@ session_new_id(const struct sys *sys, uint8_t out[STORE_ID_LEN])
 }
 
 enum jy_err
-delivery_choose(struct store *store, const char *device_kek,
+delivery_choose(const struct join_env *env, const char *device_kek,
     const struct peer_row *peer, struct delivery *out, struct errctx *ec)
 {
 	const char *label = device_kek;
-	enum jy_err err;
 
 	memset(out, 0, sizeof(*out));
 	if (label[0] == '\0' && peer != NULL) {
@@ -45,11 +46,7 @@ delivery_choose(struct store *store, const char *device_kek,
 		    peer != NULL ? "peer " : "the receiver",
 		    peer != NULL ? peer->name : "");
 	}
-	err = store_kek_get(store, label, &out->kek, ec);
-	if (err == JY_ENOTFOUND) {
-		return err_replace(ec, JY_EKEK, "KEK %s is not there", label);
-	}
-	return err;
+	return kek_active(env, label, &out->kek, ec);
 }
 
 /* The derivation block of one session key. */
@@ -83,7 +80,7 @@ give(struct hsm_session *s, const struct session_row *row, struct hsm_key *root,
 	}
 	err = hsm_derive_wrapped(s, root, block, kek, out->key, ec);
 	out->len = err == JY_OK ? HSM_WRAPPED_LEN : 0;
-	memcpy(out->kek_label, to->kek.label, sizeof(out->kek_label));
+	memcpy(out->kek_label, to->kek.wire_label, sizeof(out->kek_label));
 	return err;
 }
 
@@ -101,7 +98,14 @@ get_keys(const struct join_env *env, const struct session_row *row,
 		return err;
 	}
 	keys_kek_id(to->kek.key_id, &id);
-	return hsm_key_get(env->hsm, &id, HSM_KEK, kek, ec);
+	err = hsm_key_get(env->hsm, &id, HSM_KEK, kek, ec);
+	if (err == JY_ENOKEY) {
+		return err_replace(ec, JY_EKEK,
+		    "the token has no object of generation %" PRIu32
+		    " of the KEK %s",
+		    to->kek.generation, to->kek.label);
+	}
+	return err;
 }
 
 enum jy_err
@@ -251,8 +255,8 @@ check_query(const struct join_env *env, const struct session_query *query,
 	if (err != JY_OK) {
 		return err;
 	}
-	return delivery_choose(env->store,
-	    query->as == PEER_NS ? a.ns_kek : a.as_kek, query->peer, to, ec);
+	return delivery_choose(env, query->as == PEER_NS ? a.ns_kek : a.as_kek,
+	    query->peer, to, ec);
 }
 
 enum jy_err
@@ -275,7 +279,7 @@ session_retrieve(const struct join_env *env, const struct session_query *query,
 	if (query->dry_run) {
 		memcpy(query->as == PEER_NS ? out->f_nwk_s_int_key.kek_label
 					    : out->app_s_key.kek_label,
-		    to.kek.label, sizeof(to.kek.label));
+		    to.kek.wire_label, sizeof(to.kek.wire_label));
 		return JY_OK;
 	}
 	s = hsm_session_get(env->hsm);

@@ -18,7 +18,7 @@ struct delivery {
 
 /* A key ready to leave; len 0: not given. */
 struct key_envelope {
-	char kek_label[STORE_LABEL_MAX + 1]; /* "" when in clear */
+	char kek_label[STORE_LABEL_MAX + 1]; /* on the wire; "" when in clear */
 	uint8_t key[HSM_WRAPPED_LEN];
 	uint8_t len; /* 24 wrapped, 16 in clear */
 };
@@ -43,7 +43,7 @@ void session_new_id(const struct sys *sys, uint8_t out[STORE_ID_LEN]);
  * else under the peer's own, else in clear if the peer's row allows that
  * (peer may be NULL).  JY_EKEK when nothing of this holds.
  */
-enum jy_err delivery_choose(struct store *store, const char *device_kek,
+enum jy_err delivery_choose(const struct join_env *env, const char *device_kek,
     const struct peer_row *peer, struct delivery *out,
     struct errctx *ec) JY_CHECK;
 

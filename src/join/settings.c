@@ -12,13 +12,13 @@
 enum jy_err
 settings_check_kek(struct store *store, const char *label, struct errctx *ec)
 {
-	struct kek_row row;
+	struct kek_set set;
 	enum jy_err err;
 
 	if (label[0] == '\0') {
 		return JY_OK;
 	}
-	err = store_kek_get(store, label, &row, ec);
+	err = store_kek_get(store, label, &set, ec);
 	if (err == JY_ENOTFOUND) {
 		return err_replace(
 		    ec, JY_EKEK, "no KEK %s; import it first", label);

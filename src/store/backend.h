@@ -152,14 +152,16 @@ struct store_ops {
 	    struct errctx *ec);
 
 	enum jy_err (*kek_get)(struct store_db *db, const char *label,
-	    struct kek_row *row, struct errctx *ec);
+	    struct kek_set *out, struct errctx *ec);
 	enum jy_err (*kek_add)(
 	    struct store_db *db, const struct kek_row *row, struct errctx *ec);
+	enum jy_err (*kek_retire)(struct store_db *db, const char *label,
+	    uint32_t generation, struct errctx *ec);
 	enum jy_err (*kek_delete)(
 	    struct store_db *db, const char *label, struct errctx *ec);
-	enum jy_err (*kek_list)(struct store_db *db, const char *after,
-	    struct kek_row *rows, size_t cap, size_t *n, bool *more,
-	    struct errctx *ec);
+	enum jy_err (*kek_list)(struct store_db *db,
+	    const struct kek_place *after, struct kek_row *rows, size_t cap,
+	    size_t *n, bool *more, struct errctx *ec);
 
 	enum jy_err (*peer_get)(struct store_db *db, const char *name,
 	    struct peer_row *row, struct errctx *ec);

@@ -39,6 +39,7 @@ const struct store_ops store_lmdb_ops = {
 	.app_list = lmdb_app_list,
 	.kek_get = lmdb_kek_get,
 	.kek_add = lmdb_kek_add,
+	.kek_retire = lmdb_kek_retire,
 	.kek_delete = lmdb_kek_delete,
 	.kek_list = lmdb_kek_list,
 	.peer_get = lmdb_peer_get,

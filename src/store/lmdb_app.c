@@ -66,7 +66,8 @@ app_erase(struct txn *t, const void *arg)
 	enum jy_err err = txn_get(t, TABLE_APPS, key, &value);
 
 	if (err == JY_OK) {
-		err = table_walk(t, TABLE_DEVICES, NULL, device_belongs, arg);
+		err = table_walk(
+		    t, TABLE_DEVICES, FROM_FIRST, device_belongs, arg);
 	}
 	return err == JY_OK ? txn_del(t, TABLE_APPS, key) : err;
 }
@@ -90,5 +91,5 @@ lmdb_app_list(struct store_db *db, const char *after, struct app_row *rows,
 	const struct named_page page = { app_read, rows, sizeof(*rows), cap, n,
 		more };
 
-	return lmdb_named_list(db, TABLE_APPS, after, &page, ec);
+	return lmdb_named_list(db, TABLE_APPS, slice_behind(after), &page, ec);
 }

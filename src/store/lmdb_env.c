@@ -29,10 +29,9 @@
 	((size_t)256 << 10) /* what the empty tables need, and air \
 			     */
 #define READERS_MAX 2048U
-#define SCHEMA_VERSION \
-	4U /* 2: applications; 4: roots, audit log, import key; 2..: rows so \
-	    * new \
-	    */
+/* 2: applications; 4: roots, audit log, generations of KEKs; 2..: rows so new
+ */
+#define SCHEMA_VERSION 4U
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {

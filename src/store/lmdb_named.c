@@ -9,11 +9,16 @@
 
 #include "src/store/lmdb_verbs.h"
 
+struct slice
+slice_behind(const char *name)
+{
+	return name != NULL ? slice_of_text(name) : FROM_FIRST;
+}
+
 enum jy_err
-table_walk(struct txn *t, enum table table, const char *after, visit_fn *visit,
+table_walk(struct txn *t, enum table table, struct slice key, visit_fn *visit,
     const void *arg)
 {
-	struct slice key = slice_of_text(after != NULL ? after : "");
 	struct cursor c;
 	enum jy_err err = cursor_open(t, table, &c);
 
@@ -51,7 +56,7 @@ page_collect(struct cursor *c, const void *arg)
 }
 
 enum jy_err
-lmdb_named_list(struct store_db *db, enum table table, const char *after,
+lmdb_named_list(struct store_db *db, enum table table, struct slice after,
     const struct named_page *page, struct errctx *ec)
 {
 	struct named_page p = *page;

@@ -8,13 +8,19 @@
 
 #include "src/store/lmdb_txn.h"
 
+/* Where a walk over a table begins: behind a key, or at the first. */
+#define FROM_FIRST ((struct slice){ .len = 0 })
+
+/* Behind a name; NULL: at the first. */
+struct slice slice_behind(const char *name);
+
 /*
- * Visit the rows of a table behind the text after (NULL: all).  visit stops
- * the walk with an error; the end is JY_OK.
+ * Visit the rows of a table behind a key.  visit stops the walk with an error;
+ * the end is JY_OK.
  */
 typedef enum jy_err visit_fn(struct cursor *c, const void *arg);
 
-enum jy_err table_walk(struct txn *t, enum table table, const char *after,
+enum jy_err table_walk(struct txn *t, enum table table, struct slice after,
     visit_fn *visit, const void *arg) JY_CHECK;
 
 /* Rows of a size go here, decoded from a cursor by read. */
@@ -27,9 +33,9 @@ struct named_page {
 	bool *more;
 };
 
-/* A list verb: up to cap rows behind the name after. */
+/* A list verb: up to cap rows behind the key after. */
 enum jy_err lmdb_named_list(struct store_db *db, enum table table,
-    const char *after, const struct named_page *page,
+    struct slice after, const struct named_page *page,
     struct errctx *ec) JY_CHECK;
 
 /*

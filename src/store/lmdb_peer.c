@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * KEKs, peers with their credentials, and the installation's own values in
- * LMDB.  These tables are small and seldom written: a walk over one is fine,
- * and so is one over all devices when a KEK is deleted.
+ * Peers with their credentials, and the installation's own values in LMDB.
+ * These tables are small and seldom written: a walk over one is fine.
  */
 #include "src/store/lmdb_verbs.h"
 
@@ -10,132 +9,6 @@
 
 #include "src/store/lmdb_named.h"
 #include "src/store/lmdb_rows.h"
-
-/* ---- KEKs ---- */
-
-enum jy_err
-lmdb_kek_get(struct store_db *db, const char *label, struct kek_row *row,
-    struct errctx *ec)
-{
-	struct txn t;
-	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
-
-	if (err == JY_OK) {
-		err = kek_row_get(&t, label, row);
-		txn_end(&t);
-	}
-	return err;
-}
-
-static enum jy_err
-kek_create(struct txn *t, const void *arg)
-{
-	const struct kek_row *row = arg;
-	struct slice value;
-	enum jy_err err =
-	    txn_get(t, TABLE_KEKS, slice_of_text(row->label), &value);
-
-	if (err == JY_OK) {
-		return err_set(t->ec, JY_EEXIST,
-		    "there is a KEK \"%s\" already", row->label);
-	}
-	return err == JY_ENOTFOUND ? kek_row_put(t, row) : err;
-}
-
-enum jy_err
-lmdb_kek_add(struct store_db *db, const struct kek_row *row, struct errctx *ec)
-{
-	return txn_update(lmdb_of(db), kek_create, row, ec);
-}
-
-static enum jy_err
-peer_uses_kek(struct cursor *c, const void *arg)
-{
-	const char *label = arg;
-	struct peer_row row;
-	enum jy_err err = peer_row_at(c, &row);
-
-	if (err == JY_OK && strcmp(row.kek, label) == 0) {
-		return err_set(c->txn->ec, JY_EINUSE,
-		    "peer \"%s\" uses the KEK \"%s\"", row.name, label);
-	}
-	return err;
-}
-
-static enum jy_err
-device_uses_kek(struct cursor *c, const void *arg)
-{
-	char dev_eui[EUI64_STR_LEN];
-	char join_eui[EUI64_STR_LEN];
-	const char *label = arg;
-	struct device_row row;
-	enum jy_err err = device_row_at(c, &row);
-
-	if (err == JY_OK && activation_uses_kek(&row.activation, label)) {
-		return err_set(c->txn->ec, JY_EINUSE,
-		    "device %s/%s uses the KEK \"%s\"",
-		    eui64_str(&row.id.dev_eui, dev_eui),
-		    eui64_str(&row.id.join_eui, join_eui), label);
-	}
-	return err;
-}
-
-static enum jy_err
-app_uses_kek(struct cursor *c, const void *arg)
-{
-	const char *label = arg;
-	struct app_row row;
-	enum jy_err err = app_row_at(c, &row);
-
-	if (err == JY_OK && activation_uses_kek(&row.activation, label)) {
-		return err_set(c->txn->ec, JY_EINUSE,
-		    "application \"%s\" uses the KEK \"%s\"", row.name, label);
-	}
-	return err;
-}
-
-static enum jy_err
-kek_erase(struct txn *t, const void *arg)
-{
-	const char *label = arg;
-	struct slice value;
-	enum jy_err err = txn_get(t, TABLE_KEKS, slice_of_text(label), &value);
-
-	if (err == JY_OK) {
-		err = table_walk(t, TABLE_PEERS, NULL, peer_uses_kek, label);
-	}
-	if (err == JY_OK) {
-		err = table_walk(t, TABLE_APPS, NULL, app_uses_kek, label);
-	}
-	if (err == JY_OK) {
-		err =
-		    table_walk(t, TABLE_DEVICES, NULL, device_uses_kek, label);
-	}
-	return err == JY_OK ? txn_del(t, TABLE_KEKS, slice_of_text(label))
-			    : err;
-}
-
-enum jy_err
-lmdb_kek_delete(struct store_db *db, const char *label, struct errctx *ec)
-{
-	return txn_update(lmdb_of(db), kek_erase, label, ec);
-}
-
-static enum jy_err
-kek_read(const struct cursor *c, void *row)
-{
-	return kek_row_at(c, row);
-}
-
-enum jy_err
-lmdb_kek_list(struct store_db *db, const char *after, struct kek_row *rows,
-    size_t cap, size_t *n, bool *more, struct errctx *ec)
-{
-	const struct named_page page = { kek_read, rows, sizeof(*rows), cap, n,
-		more };
-
-	return lmdb_named_list(db, TABLE_KEKS, after, &page, ec);
-}
 
 /* ---- peers ---- */
 
@@ -173,7 +46,8 @@ credential_forget(struct cursor *c, const void *arg)
 static enum jy_err
 credentials_forget(struct txn *t, struct slice name)
 {
-	return table_walk(t, TABLE_CREDENTIALS, NULL, credential_forget, &name);
+	return table_walk(
+	    t, TABLE_CREDENTIALS, FROM_FIRST, credential_forget, &name);
 }
 
 static enum jy_err
@@ -263,7 +137,7 @@ lmdb_peer_list(struct store_db *db, const char *after, struct peer_row *rows,
 	const struct named_page page = { peer_read, rows, sizeof(*rows), cap, n,
 		more };
 
-	return lmdb_named_list(db, TABLE_PEERS, after, &page, ec);
+	return lmdb_named_list(db, TABLE_PEERS, slice_behind(after), &page, ec);
 }
 
 enum jy_err

@@ -117,9 +117,9 @@ listed_session_at(const struct cursor *c, struct listed_session *out)
 
 /*
  * kind##_value(): decode a value, and say where a damaged one lies.
- * kind##_fetch(): the same by key.  kind##_store(): encode and put.
+ * kind##_store(): encode and put.  kind##_fetch(): get a value by its key.
  */
-#define ROW_ACCESS(kind, table) \
+#define ROW_CODE(kind, table) \
 	static enum jy_err kind##_value(struct txn *t, struct slice key, \
 	    struct slice value, struct kind##_row *row) \
 	{ \
@@ -131,14 +131,6 @@ listed_session_at(const struct cursor *c, struct listed_session *out)
 		} \
 		return JY_OK; \
 	} \
-	static enum jy_err kind##_fetch( \
-	    struct txn *t, struct slice key, struct kind##_row *row) \
-	{ \
-		struct slice value; \
-		enum jy_err err = txn_get(t, table, key, &value); \
-\
-		return err == JY_OK ? kind##_value(t, key, value, row) : err; \
-	} \
 	static enum jy_err kind##_store( \
 	    struct txn *t, struct slice key, const struct kind##_row *row) \
 	{ \
@@ -147,13 +139,23 @@ listed_session_at(const struct cursor *c, struct listed_session *out)
 \
 		return txn_put(t, table, key, value); \
 	}
+#define ROW_ACCESS(kind, table) \
+	ROW_CODE(kind, table) \
+	static enum jy_err kind##_fetch( \
+	    struct txn *t, struct slice key, struct kind##_row *row) \
+	{ \
+		struct slice value; \
+		enum jy_err err = txn_get(t, table, key, &value); \
+\
+		return err == JY_OK ? kind##_value(t, key, value, row) : err; \
+	}
 
 ROW_ACCESS(device, TABLE_DEVICES)
 ROW_ACCESS(nonce, TABLE_NONCES)
 ROW_ACCESS(session, TABLE_SESSIONS)
 ROW_ACCESS(refusal, TABLE_REFUSALS)
 ROW_ACCESS(app, TABLE_APPS)
-ROW_ACCESS(kek, TABLE_KEKS)
+ROW_CODE(kek, TABLE_KEKS)
 ROW_ACCESS(peer, TABLE_PEERS)
 ROW_ACCESS(root, TABLE_ROOTS)
 ROW_ACCESS(audit, TABLE_AUDIT)
@@ -273,21 +275,52 @@ app_row_at(const struct cursor *c, struct app_row *row)
 	    : err;
 }
 
-enum jy_err
-kek_row_get(struct txn *t, const char *label, struct kek_row *row)
+/*
+ * The first generation has the label alone as its key, as before there were
+ * others: those stand behind it.
+ */
+struct slice
+kek_key_make(struct kek_key *key, const char *label, uint32_t generation)
 {
-	enum jy_err err = kek_fetch(t, slice_of_text(label), row);
+	struct writer w;
 
-	if (err == JY_OK) {
-		memcpy(row->label, label, strlen(label) + 1);
+	writer_init(&w, key->b, sizeof(key->b));
+	writer_copy(&w, label, strlen(label));
+	if (generation != 1) {
+		writer_u8(&w, 0);
+		writer_be(&w, generation, 4);
 	}
-	return err;
+	jy_assert(writer_ok(&w));
+	return (struct slice){ key->b, w.len };
 }
 
 enum jy_err
 kek_row_put(struct txn *t, const struct kek_row *row)
 {
-	return kek_store(t, slice_of_text(row->label), row);
+	struct kek_key key;
+
+	return kek_store(
+	    t, kek_key_make(&key, row->label, row->generation), row);
+}
+
+/* Label and generation out of a key. */
+static enum jy_err
+kek_key_read(const struct cursor *c, struct kek_row *row)
+{
+	const uint8_t *nul = memchr(c->key.p, '\0', c->key.len);
+	struct slice label = { c->key.p,
+		nul != NULL ? (size_t)(nul - c->key.p) : c->key.len };
+	struct reader r;
+
+	row->generation = 1;
+	if (nul != NULL) {
+		reader_init(&r, nul + 1, c->key.len - label.len - 1);
+		row->generation = (uint32_t)reader_be(&r, 4);
+		if (!reader_done(&r) || row->generation < 2) {
+			return bad_length(c->txn, c->table, c->key, c->key.len);
+		}
+	}
+	return label_read(c->txn, c->table, c->key, label, row->label);
 }
 
 enum jy_err
@@ -295,9 +328,14 @@ kek_row_at(const struct cursor *c, struct kek_row *row)
 {
 	enum jy_err err = kek_value(c->txn, c->key, c->value, row);
 
-	return err == JY_OK
-	    ? label_read(c->txn, c->table, c->key, c->key, row->label)
-	    : err;
+	if (err == JY_OK) {
+		err = kek_key_read(c, row);
+	}
+	if (err == JY_OK && row->wire_label[0] == '\0') {
+		/* Of an older version. */
+		memcpy(row->wire_label, row->label, sizeof(row->wire_label));
+	}
+	return err;
 }
 
 enum jy_err

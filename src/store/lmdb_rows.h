@@ -89,8 +89,13 @@ enum jy_err app_row_get(
 enum jy_err app_row_put(struct txn *t, const struct app_row *row) JY_CHECK;
 enum jy_err app_row_at(const struct cursor *c, struct app_row *row) JY_CHECK;
 
-enum jy_err kek_row_get(
-    struct txn *t, const char *label, struct kek_row *row) JY_CHECK;
+/* The key of a generation; the slice borrows key. */
+struct kek_key {
+	uint8_t b[STORE_LABEL_MAX + 1 + 4];
+};
+
+struct slice kek_key_make(
+    struct kek_key *key, const char *label, uint32_t generation);
 enum jy_err kek_row_put(struct txn *t, const struct kek_row *row) JY_CHECK;
 enum jy_err kek_row_at(const struct cursor *c, struct kek_row *row) JY_CHECK;
 

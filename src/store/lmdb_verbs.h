@@ -65,12 +65,14 @@ enum jy_err lmdb_app_delete(
 enum jy_err lmdb_app_list(struct store_db *db, const char *after,
     struct app_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
 enum jy_err lmdb_kek_get(struct store_db *db, const char *label,
-    struct kek_row *row, struct errctx *ec);
+    struct kek_set *out, struct errctx *ec);
 enum jy_err lmdb_kek_add(
     struct store_db *db, const struct kek_row *row, struct errctx *ec);
+enum jy_err lmdb_kek_retire(struct store_db *db, const char *label,
+    uint32_t generation, struct errctx *ec);
 enum jy_err lmdb_kek_delete(
     struct store_db *db, const char *label, struct errctx *ec);
-enum jy_err lmdb_kek_list(struct store_db *db, const char *after,
+enum jy_err lmdb_kek_list(struct store_db *db, const struct kek_place *after,
     struct kek_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
 enum jy_err lmdb_peer_get(struct store_db *db, const char *name,
     struct peer_row *row, struct errctx *ec);

@@ -493,7 +493,7 @@ mem_open(
 	m->sessions = LIST(struct session_row, cmp_session);
 	m->refusals = LIST(struct refusal_row, cmp_device);
 	m->apps = LIST(struct app_row, cmp_text);
-	m->keks = LIST(struct kek_row, cmp_text);
+	m->keks = LIST(struct kek_row, memory_cmp_kek);
 	m->peers = LIST(struct peer_row, cmp_text);
 	m->metas = LIST(struct meta_item, cmp_text);
 	m->roots = LIST(struct root_row, memory_cmp_root);
@@ -550,6 +550,7 @@ const struct store_ops store_memory_ops = {
 	.app_list = mem_app_list,
 	.kek_get = mem_kek_get,
 	.kek_add = mem_kek_add,
+	.kek_retire = mem_kek_retire,
 	.kek_delete = mem_kek_delete,
 	.kek_list = mem_kek_list,
 	.peer_get = mem_peer_get,

@@ -75,15 +75,20 @@ enum jy_err mem_app_delete(
 enum jy_err mem_app_list(struct store_db *db, const char *after,
     struct app_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
 
-/* The verbs of memory_peer.c. */
+/* How the list of KEKs is sorted, and the verbs, of memory_kek.c. */
+int memory_cmp_kek(const void *item, const void *key);
 enum jy_err mem_kek_get(struct store_db *db, const char *label,
-    struct kek_row *row, struct errctx *ec);
+    struct kek_set *out, struct errctx *ec);
 enum jy_err mem_kek_add(
     struct store_db *db, const struct kek_row *row, struct errctx *ec);
+enum jy_err mem_kek_retire(struct store_db *db, const char *label,
+    uint32_t generation, struct errctx *ec);
 enum jy_err mem_kek_delete(
     struct store_db *db, const char *label, struct errctx *ec);
-enum jy_err mem_kek_list(struct store_db *db, const char *after,
+enum jy_err mem_kek_list(struct store_db *db, const struct kek_place *after,
     struct kek_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec);
+
+/* The verbs of memory_peer.c. */
 enum jy_err mem_peer_get(struct store_db *db, const char *name,
     struct peer_row *row, struct errctx *ec);
 enum jy_err mem_peer_put(

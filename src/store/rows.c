@@ -18,26 +18,6 @@
 
 #define ROW_VERSIONS_MAX 4U
 
-bool
-device_id_eq(const struct device_id *a, const struct device_id *b)
-{
-	return eui64_eq(&a->dev_eui, &b->dev_eui) &&
-	    eui64_eq(&a->join_eui, &b->join_eui);
-}
-
-bool
-activation_uses_kek(const struct activation *a, const char *label)
-{
-	return strcmp(a->ns_kek, label) == 0 || strcmp(a->as_kek, label) == 0;
-}
-
-bool
-peer_role_is(enum peer_role role, enum peer_role wanted)
-{
-	return role == wanted ||
-	    (role == PEER_NS_AS && (wanted == PEER_NS || wanted == PEER_AS));
-}
-
 enum field_kind {
 	FIELD_UINT, /* big-endian, 0..max */
 	FIELD_TEXT, /* a length octet, then the text without its NUL */
@@ -194,11 +174,17 @@ static const struct field session_fields[] = {
 	TEXT(struct session_row, peer),
 };
 
-static const struct field kek_fields[] = {
+static const struct field kek_fields_1[] = {
 	UINT(struct kek_row, key_id, 8, UINT64_MAX),
 	UINT(struct kek_row, bits, 2, 256),
 	BYTES(struct kek_row, kcv),
 	UINT(struct kek_row, created_ms, 8, UINT64_MAX),
+};
+static const struct field kek_fields_2[] = {
+	TEXT(struct kek_row, wire_label),
+	UINT(struct kek_row, active_ms, 8, UINT64_MAX),
+	BOOL(struct kek_row, has_proof),
+	BYTES(struct kek_row, proof),
 };
 
 static const struct field peer_fields_1[] = {
@@ -305,7 +291,7 @@ static const struct layout nonce_layout =
 static const struct layout session_layout =
     LAYOUT_1(session_fields, struct session_row, check_session);
 static const struct layout kek_layout =
-    LAYOUT_1(kek_fields, struct kek_row, check_kek);
+    LAYOUT_2(kek_fields_1, kek_fields_2, struct kek_row, check_kek);
 static const struct layout peer_layout =
     LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
 static const struct layout refusal_layout =

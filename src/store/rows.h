@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the store keeps, as plain values, and how each row is laid out in
- * octets.  No row holds a key in clear; a root row holds a wrapped one.
+ * octets.  No row holds a key in clear; a root row holds a wrapped one, a KEK
+ * row one that everybody knows.
  *
  * Text fields are NUL-terminated and at most ..._MAX octets long without the
  * NUL; an empty text means "not set".
@@ -175,13 +176,26 @@ struct session_row {
 	char peer[STORE_LABEL_MAX + 1]; /* the NS that asked */
 };
 
-/* A key encryption key; the token holds it under key_id. */
+#define STORE_PROOF_LEN 24
+#define STORE_KEK_GENERATIONS_MAX 8 /* of a label at a time */
+
+/*
+ * A generation of a key encryption key; the token holds it under key_id.
+ * Devices, applications and peers name the label, envelopes wire_label.
+ */
 struct kek_row {
 	char label[STORE_LABEL_MAX + 1];
-	uint64_t key_id; /* random, part of its CKA_ID */
-	uint16_t bits;   /* 128, 192, 256 */
+	uint32_t generation; /* 1.. */
+	uint64_t key_id;     /* random, part of its CKA_ID */
+	uint16_t bits;       /* 128, 192, 256 */
 	uint8_t kcv[STORE_KCV_LEN];
 	uint64_t created_ms;
+	char wire_label[STORE_LABEL_MAX + 1]; /* no other row has it */
+	uint64_t active_ms; /* from when on it is used; 0: ever since */
+	bool has_proof;     /* not in older rows */
+	/* The token's test key under this one: tells whether an object of
+	 * that CKA_ID is still this key, its length included. */
+	uint8_t proof[STORE_PROOF_LEN];
 };
 
 enum peer_role { /* as PeerRole of the protocol */

@@ -342,9 +342,9 @@ store_app_list(struct store *s, const char *after, struct app_row *rows,
 
 enum jy_err
 store_kek_get(
-    struct store *s, const char *label, struct kek_row *row, struct errctx *ec)
+    struct store *s, const char *label, struct kek_set *out, struct errctx *ec)
 {
-	return label_ok(label) ? s->ops->kek_get(s->db, label, row, ec)
+	return label_ok(label) ? s->ops->kek_get(s->db, label, out, ec)
 			       : JY_ENOTFOUND;
 }
 
@@ -354,9 +354,24 @@ store_kek_add(struct store *s, const struct kek_row *row, struct errctx *ec)
 	enum jy_err err = label_check(row->label, "a KEK's label", ec);
 
 	if (err == JY_OK) {
+		err = label_check(row->wire_label, "a KEK's wire label", ec);
+	}
+	if (err == JY_OK && row->generation == 0) {
+		err = err_set(ec, JY_EINVAL, "generations count from 1");
+	}
+	if (err == JY_OK) {
 		err = row_check_kek(row, ec);
 	}
 	return err == JY_OK ? s->ops->kek_add(s->db, row, ec) : err;
+}
+
+enum jy_err
+store_kek_retire(
+    struct store *s, const char *label, uint32_t generation, struct errctx *ec)
+{
+	return label_ok(label)
+	    ? s->ops->kek_retire(s->db, label, generation, ec)
+	    : JY_ENOTFOUND;
 }
 
 enum jy_err
@@ -367,10 +382,12 @@ store_kek_delete(struct store *s, const char *label, struct errctx *ec)
 }
 
 enum jy_err
-store_kek_list(struct store *s, const char *after, struct kek_row *rows,
-    size_t cap, size_t *n, bool *more, struct errctx *ec)
+store_kek_list(struct store *s, const struct kek_place *after,
+    struct kek_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec)
 {
-	enum jy_err err = after_check(after, "a KEK's label", ec);
+	enum jy_err err = after != NULL
+	    ? after_check(after->label, "a KEK's label", ec)
+	    : JY_OK;
 
 	return err == JY_OK
 	    ? s->ops->kek_list(s->db, after, rows, cap, n, more, ec)

@@ -282,19 +282,43 @@ enum jy_err store_app_list(struct store *s, const char *after,
 
 /* ---- KEKs ---- */
 
-enum jy_err store_kek_get(struct store *s, const char *label,
-    struct kek_row *row, struct errctx *ec) JY_CHECK;
+/* The generations of a label, oldest first; at least one. */
+struct kek_set {
+	size_t n;
+	struct kek_row rows[STORE_KEK_GENERATIONS_MAX];
+};
 
-/* JY_EEXIST when the label is taken. */
+enum jy_err store_kek_get(struct store *s, const char *label,
+    struct kek_set *out, struct errctx *ec) JY_CHECK;
+
+/*
+ * Add the first generation of a label, or the one after its newest.  JY_EEXIST
+ * when the label (generation 1) or the wire label is taken; JY_ECONFLICT when
+ * somebody else changed the label's generations; JY_EINUSE when it has as many
+ * as there may be.
+ */
 enum jy_err store_kek_add(
     struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
-/* JY_EINUSE when a peer, device or application names it; see the detail. */
+/* Remove a generation; JY_EINUSE when the label has no other. */
+enum jy_err store_kek_retire(struct store *s, const char *label,
+    uint32_t generation, struct errctx *ec) JY_CHECK;
+
+/*
+ * Remove all generations.  JY_EINUSE when a peer, device or application names
+ * the label; see the detail.
+ */
 enum jy_err store_kek_delete(
     struct store *s, const char *label, struct errctx *ec) JY_CHECK;
 
-/* Up to cap KEKs behind the label after (NULL: from the first). */
-enum jy_err store_kek_list(struct store *s, const char *after,
+/* Where a page of KEKs begins. */
+struct kek_place {
+	char label[STORE_LABEL_MAX + 1];
+	uint32_t generation; /* UINT32_MAX: behind all of the label */
+};
+
+/* Up to cap rows behind after (NULL: from the first), by label, generation. */
+enum jy_err store_kek_list(struct store *s, const struct kek_place *after,
     struct kek_row *rows, size_t cap, size_t *n, bool *more,
     struct errctx *ec) JY_CHECK;
 

@@ -41,6 +41,12 @@ static const struct call_def calls[] = {
 	    call_kek_list },
 	{ CALL(KEK_DELETE), "kek_delete", CALL_ADMIN, AUDIT_kek_delete,
 	    call_kek_delete },
+	{ CALL(KEK_ROTATE), "kek_rotate", CALL_ADMIN, AUDIT_kek_rotate,
+	    call_kek_rotate },
+	{ CALL(KEK_RETIRE), "kek_retire", CALL_ADMIN, AUDIT_kek_retire,
+	    call_kek_retire },
+	{ CALL(KEK_TEST), "kek_test", CALL_ADMIN, AUDIT_NOTHING,
+	    call_kek_test },
 	{ CALL(PEER_SET), "peer_set", CALL_ADMIN, AUDIT_peer_set,
 	    call_peer_set },
 	{ CALL(PEER_GET), "peer_get", CALL_ADMIN, AUDIT_NOTHING,
@@ -235,6 +241,15 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 		break;
 	case CALL(KEK_DELETE):
 		object_name(q->kek_delete->label, out);
+		break;
+	case CALL(KEK_ROTATE):
+		object_name(q->kek_rotate->label, out);
+		break;
+	case CALL(KEK_RETIRE):
+		object_name(q->kek_retire->label, out);
+		break;
+	case CALL(KEK_TEST):
+		object_name(q->kek_test->label, out);
 		break;
 	case CALL(PEER_SET):
 		object_name(

@@ -196,12 +196,14 @@ call_fn call_device_set, call_device_get, call_device_delete, call_device_list,
 /* calls_app.c */
 call_fn call_app_set, call_app_get, call_app_delete, call_app_list;
 /* calls_admin.c */
-call_fn call_join_euis, call_kek_import, call_kek_generate, call_kek_list,
-    call_kek_delete;
+call_fn call_join_euis;
 /* calls_audit.c */
 call_fn call_audit_list, call_audit_verify;
 /* calls_import_key.c */
 call_fn call_import_key, call_import_key_rotate;
+/* calls_kek.c */
+call_fn call_kek_import, call_kek_generate, call_kek_list, call_kek_delete,
+    call_kek_rotate, call_kek_retire, call_kek_test;
 /* calls_peer.c */
 call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
 /* calls_custody.c */

@@ -21,7 +21,7 @@ struct trial {
 static char *
 kek_of(struct arena *arena, const struct delivery *to)
 {
-	return arena_text(arena, to->clear ? "" : to->kek.label);
+	return arena_text(arena, to->clear ? "" : to->kek.wire_label);
 }
 
 static enum jy_err

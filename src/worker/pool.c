@@ -16,10 +16,14 @@
 #include "proto/frame.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
+#include "src/join/kek_watch.h"
 
 #define TICK_MS 1000 /* of idleness before what waits is looked after */
 #define CANARY_US (60 * 1000000ULL) /* before the token is asked for a sign */
 #define BATCH_US 20000U             /* of work in a batch, about */
+#define KEKS_PART 16 /* KEKs to look at before requests have their turn */
+#define KEKS_PART_US 50000U          /* from one part to the next */
+#define KEKS_WALK_US (10 * 1000000U) /* from one look at all to the next */
 
 struct pool {
 	const struct work_ctx *ctx;
@@ -30,6 +34,9 @@ struct pool {
 	uint64_t busy_us;           /* when there was work last */
 	pthread_mutex_t write_lock; /* replies of several threads */
 	_Atomic int status;         /* enum worker_status; 0: all is well */
+	_Atomic bool keks_taken;    /* a thread has the next one */
+	struct kek_watch keks;
+	_Atomic uint64_t keks_due_us; /* when they are looked at again */
 };
 
 /* What a thread works on; too large for its stack. */
@@ -70,6 +77,48 @@ token_lives(struct pool *p)
 	    "error=\"%s\"", err_detail(&ec, err));
 	pool_fail(p, WORKER_UNAVAILABLE);
 	return false;
+}
+
+/* ---- looking after KEKs ---- */
+
+/* Look at the next few; false when all have been looked at. */
+static bool
+look_at_keks(struct pool *p)
+{
+	struct errctx ec = ERRCTX_INIT;
+	bool ended;
+	enum jy_err err =
+	    kek_watch_some(&p->ctx->env, &p->keks, KEKS_PART, &ended, &ec);
+
+	if (err == JY_OK) {
+		if (ended) {
+			counters_set(
+			    p->ctx->counters->keks_unfit, p->keks.last_unfit);
+		}
+		return !ended;
+	}
+	if (err != JY_ETOKEN || token_lives(p)) {
+		log_warn("kek", "cannot look after KEKs", "error=\"%s\"",
+		    err_detail(&ec, err));
+	}
+	return false;
+}
+
+/* If it is time and no other thread does. */
+static void
+look_after_keks(struct pool *p)
+{
+	bool more;
+
+	if (sys_mono_us() < atomic_load(&p->keks_due_us) ||
+	    atomic_load(&p->status) != WORKER_DRAINED ||
+	    atomic_exchange(&p->keks_taken, true)) {
+		return;
+	}
+	more = look_at_keks(p);
+	atomic_store(&p->keks_due_us,
+	    sys_mono_us() + (more ? KEKS_PART_US : KEKS_WALK_US));
+	atomic_store(&p->keks_taken, false);
 }
 
 /* ---- reading, in turn ---- */
@@ -152,7 +201,7 @@ had_token_trouble(struct batch *b)
 	for (size_t i = 0; i < b->n; i++) {
 		enum jy_err err = *work_err(&b->works[i]);
 
-		if (err == JY_ETOKEN || err == JY_ENOKEY) {
+		if (err == JY_ETOKEN || err == JY_ENOKEY || err == JY_EKEK) {
 			return true;
 		}
 	}
@@ -166,7 +215,7 @@ blame_token(struct batch *b)
 	for (size_t i = 0; i < b->n; i++) {
 		enum jy_err *err = work_err(&b->works[i]);
 
-		if (*err == JY_ENOKEY) {
+		if (*err == JY_ENOKEY || *err == JY_EKEK) {
 			*err = JY_ETOKEN;
 		}
 	}
@@ -261,6 +310,7 @@ thread_main(void *arg)
 		} else if (ask_canary) {
 			(void)token_lives(p);
 		}
+		look_after_keks(p);
 		store_tick(p->ctx->env.store);
 	}
 	free(b->replies.buf);
@@ -281,6 +331,10 @@ pool_run(const struct work_ctx *ctx, int corridor, unsigned threads)
 	};
 	pthread_t *others = sys_xcalloc(threads, sizeof(others[0]));
 
+	/* All of them before there is work, and other threads. */
+	while (look_at_keks(&p)) {
+	}
+	atomic_store(&p.keks_due_us, sys_mono_us() + KEKS_WALK_US);
 	for (unsigned i = 1; i < threads; i++) {
 		int error = pthread_create(&others[i], NULL, thread_main, &p);
 

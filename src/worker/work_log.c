@@ -61,6 +61,13 @@ is_token_error(enum jy_err err)
 	return err == JY_ETOKEN || err == JY_ENOKEY || err == JY_ETOKENREQ;
 }
 
+/* Not an admin's call: that names a KEK which is not there yet, perhaps. */
+static bool
+is_for_peers(const struct work *w)
+{
+	return w->def != NULL && w->def->who != CALL_ADMIN;
+}
+
 void
 work_count(const struct work *w, struct counters *n)
 {
@@ -68,6 +75,7 @@ work_count(const struct work *w, struct counters *n)
 
 	counters_add(n->requests, 1);
 	counters_add(n->token_errors, is_token_error(w->err));
+	counters_add(n->kek_missing, w->err == JY_EKEK && is_for_peers(w));
 	counters_add(n->roots_forged, w->err == JY_EFORGED);
 	if (w->joins) {
 		count_join(w, n);

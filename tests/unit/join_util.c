@@ -130,14 +130,17 @@ import_kek(const char *label, const struct secret *kek)
 	struct errctx ec = ERRCTX_INIT;
 	struct sealed_key sealed;
 	struct hsm_sealed in;
-	struct kek_row row;
+	const struct kek_order order = {
+		.label = label, .wire_label = "", .sealed = &in
+	};
+	struct kek_made made;
 
 	seal(kek, &sealed, &in);
-	if (registry_kek_import(&t.env, label, &in, &row, &ec) != JY_OK) {
+	if (kek_create(&t.env, &order, &made, &ec) != JY_OK) {
 		fail_msg("%s", ec.text);
 	}
-	assert_int_equal(row.bits, secret_len(kek) * 8);
-	assert_memory_equal(row.kcv, sealed.check_value, 4);
+	assert_int_equal(made.row.bits, secret_len(kek) * 8);
+	assert_memory_equal(made.row.kcv, sealed.check_value, 4);
 }
 
 struct peer_row

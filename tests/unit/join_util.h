@@ -9,6 +9,7 @@
 #define JY_TESTS_JOIN_UTIL_H
 
 #include "src/join/join.h"
+#include "src/join/kek.h"
 #include "src/join/keys.h"
 #include "src/join/registry.h"
 #include "tools/seal.h"

@@ -75,11 +75,16 @@ util_app(const char *name)
 struct kek_row
 util_kek(const char *label)
 {
-	struct kek_row row = { .key_id = 0x0123456789ABCDEF,
+	struct kek_row row = { .generation = 1,
+		.key_id = 0x0123456789ABCDEF,
 		.bits = 128,
 		.kcv = { 1, 2, 3, 4 },
-		.created_ms = 5 };
+		.created_ms = 5,
+		.active_ms = 6,
+		.has_proof = true,
+		.proof = { 7, 8, 9 } };
 
+	(void)snprintf(row.wire_label, sizeof(row.wire_label), "%s", label);
 	(void)snprintf(row.label, sizeof(row.label), "%s", label);
 	return row;
 }

@@ -855,36 +855,6 @@ test_device_set_refused(void **state)
 }
 
 static void
-test_keks(void **state)
-{
-	struct secret *kek = random_secret(24);
-	struct sealed_key sealed;
-	struct hsm_sealed in;
-	struct kek_row row;
-
-	(void)state;
-	import_kek("third", kek);
-	seal(kek, &sealed, &in);
-	assert_int_equal(
-	    registry_kek_import(&t.env, "third", &in, &row, NULL), JY_EEXIST);
-	assert_int_equal(
-	    registry_kek_import(&t.env, "", &in, &row, NULL), JY_EINVAL);
-	in.wrapped_key_len = 20;
-	assert_int_equal(
-	    registry_kek_import(&t.env, "short", &in, &row, NULL), JY_EINVAL);
-	assert_int_equal(
-	    registry_kek_generate(&t.env, "made", 192, &row, NULL), JY_OK);
-	assert_int_equal(
-	    registry_kek_generate(&t.env, "odd", 100, &row, NULL), JY_EINVAL);
-	assert_int_equal(
-	    registry_kek_delete(&t.env, "ns-kek", NULL), JY_EINUSE);
-	assert_int_equal(registry_kek_delete(&t.env, "made", NULL), JY_OK);
-	assert_int_equal(
-	    registry_kek_delete(&t.env, "made", NULL), JY_ENOTFOUND);
-	secret_free(kek);
-}
-
-static void
 test_peers(void **state)
 {
 	struct peer_row p = { .role = PEER_NS };
@@ -995,7 +965,6 @@ main(void)
 		cmocka_unit_test(test_replace_root_key),
 		cmocka_unit_test(test_delete_device),
 		cmocka_unit_test(test_device_set_refused),
-		cmocka_unit_test(test_keks),
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_peer_certificates),
 	};

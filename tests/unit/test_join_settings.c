@@ -49,7 +49,7 @@ test_app(void **state)
 	assert_string_equal(got.activation.as_kek, "as-kek");
 	/* Its KEK stays while it names it. */
 	assert_int_equal(
-	    registry_kek_delete(&t.env, "as-kek", NULL), JY_EINUSE);
+	    kek_delete(&t.env, "as-kek", NULL), JY_EINUSE);
 }
 
 static void

@@ -367,6 +367,8 @@ test_out_of_range(void **state)
 	SPOILED(session, a_session(), 19, 3, "join_type");
 	SPOILED(kek, util_kek("k"), 10, 1, "bits");
 	SPOILED(kek, util_kek("k"), 9, 1, "bits");
+	SPOILED(kek, util_kek("k"), 23, STORE_LABEL_MAX + 1, "wire_label");
+	SPOILED(kek, util_kek("k"), 33, 2, "has_proof");
 	SPOILED(peer, a_peer(), 5, PEER_NS_AS + 1, "role");
 	SPOILED(device, a_device(), 62, 2, "has_ns_id");
 	SPOILED(device, a_device(), 71, ROAMING_ANY + 1, "roaming");
@@ -410,6 +412,11 @@ test_check(void **state)
 	assert_non_null(strstr(ec.text, "answer_url"));
 	k.bits = 129;
 	assert_int_equal(row_check_kek(&k, NULL), JY_EINVAL);
+	k = util_kek("k");
+	memset(k.wire_label, 'x', sizeof(k.wire_label));
+	err_clear(&ec);
+	assert_int_equal(row_check_kek(&k, &ec), JY_EINVAL);
+	assert_non_null(strstr(ec.text, "wire_label"));
 	d = a_device();
 	d.activation.roaming = ROAMING_ANY + 1;
 	assert_int_equal(row_check_device(&d, NULL), JY_EINVAL);

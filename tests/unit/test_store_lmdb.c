@@ -290,6 +290,73 @@ put_old_rows_raw(unsigned n)
 	put_raw("nonces", &device.id, sizeof(device.id), buf, len - nonce_new);
 }
 
+/* A KEK of the time before generations. */
+static void
+put_old_kek_raw(const char *label)
+{
+	struct kek_row row = util_kek("");
+	const size_t new = 1 + 8 + 1 + STORE_PROOF_LEN;
+	uint8_t buf[ROW_MAX];
+	size_t len = row_encode_kek(&row, buf);
+
+	buf[0] = 1;
+	put_raw("keks", label, strlen(label), buf, len - new);
+}
+
+/* What is left of one that can be read: that it was there. */
+static void
+test_keks_raw(void **state)
+{
+	static const uint8_t bad[] = { 9 };
+	static const char bad_key[] = "odd\0\0\1";
+	struct kek_row row = util_kek("old");
+	struct errctx ec = ERRCTX_INIT;
+	struct kek_set set;
+	struct store *s = open_with(0, 64 * MIB);
+
+	(void)state;
+	store_close(s);
+	put_old_kek_raw("old");
+	s = open_with(0, 64 * MIB);
+	assert_int_equal(store_kek_get(s, "old", &set, NULL), JY_OK);
+	assert_int_equal(set.n, 1);
+	assert_int_equal(set.rows[0].generation, 1);
+	assert_string_equal(set.rows[0].wire_label, "old");
+	assert_int_equal(set.rows[0].key_id, row.key_id);
+	assert_int_equal(set.rows[0].active_ms, 0);
+	assert_false(set.rows[0].has_proof);
+	row.generation = 2;
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_EEXIST);
+	strcpy(row.wire_label, "old-2");
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
+	assert_int_equal(store_kek_retire(s, "old", 1, NULL), JY_OK);
+	assert_int_equal(store_kek_get(s, "old", &set, NULL), JY_OK);
+	assert_int_equal(set.n, 1);
+	ASSERT_SAME_ROW(kek, &set.rows[0], &row);
+	store_close(s);
+
+	put_raw("keks", "bad", 3, bad, sizeof(bad));
+	s = open_with(0, 64 * MIB);
+	assert_int_equal(store_kek_get(s, "bad", &set, &ec), JY_ECORRUPT);
+	assert_string_equal(ec.text, "keks bad: row version 9 is not known");
+	assert_int_equal(store_kek_get(s, "old", &set, NULL), JY_OK);
+	/* Who knows which wire label it has? */
+	row = util_kek("new");
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_ECORRUPT);
+	assert_int_equal(store_kek_delete(s, "bad", NULL), JY_OK);
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
+	store_close(s);
+
+	put_old_kek_raw("odd");
+	put_raw("keks", bad_key, 6, bad, sizeof(bad));
+	s = open_with(0, 64 * MIB);
+	err_clear(&ec);
+	assert_int_equal(store_kek_get(s, "odd", &set, &ec), JY_ECORRUPT);
+	assert_int_equal(store_kek_delete(s, "odd", NULL), JY_OK);
+	assert_int_equal(store_kek_get(s, "odd", &set, NULL), JY_ENOTFOUND);
+	store_close(s);
+}
+
 static void
 test_old_store(void **state)
 {
@@ -755,6 +822,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_persistence),
 		CASE(test_permissions),
+		CASE(test_keks_raw),
 		CASE(test_newer_schema),
 		CASE(test_old_store),
 		CASE(test_old_store_full),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* KEKs, peers and meta values: the same cases for every backend. */
+/* Peers and meta values: the same cases for every backend. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,58 +14,6 @@ static struct store *
 store_of(void **state)
 {
 	return ((struct fixture *)*state)->s;
-}
-
-static void
-test_keks(void **state)
-{
-	struct store *s = store_of(state);
-	struct kek_row row = util_kek("kek-b");
-	struct kek_row rows[2];
-	struct peer_row peer = util_peer("ns1");
-	struct device_row device = util_device(1);
-	struct errctx ec = ERRCTX_INIT;
-	size_t n;
-	bool more;
-
-	assert_int_equal(store_kek_get(s, "kek-b", rows, &ec), JY_ENOTFOUND);
-	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_ENOTFOUND);
-	assert_int_equal(store_kek_add(s, &row, &ec), JY_OK);
-	assert_int_equal(store_kek_get(s, "kek-b", rows, &ec), JY_OK);
-	ASSERT_SAME_ROW(kek, &rows[0], &row);
-	assert_int_equal(store_kek_add(s, &row, &ec), JY_EEXIST);
-	row = util_kek("");
-	assert_int_equal(store_kek_add(s, &row, NULL), JY_EINVAL);
-	row = util_kek("kek-c");
-	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
-	row = util_kek("kek-a");
-	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
-
-	assert_int_equal(
-	    store_kek_list(s, NULL, rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 2);
-	assert_true(more);
-	assert_string_equal(rows[0].label, "kek-a");
-	assert_int_equal(
-	    store_kek_list(s, "kek-b", rows, 2, &n, &more, NULL), JY_OK);
-	assert_int_equal(n, 1);
-	assert_false(more);
-	assert_string_equal(rows[0].label, "kek-c");
-
-	strcpy(peer.kek, "kek-b");
-	strcpy(device.activation.as_kek, "kek-b");
-	assert_int_equal(store_peer_put(s, &peer, NULL), JY_OK);
-	assert_int_equal(store_device_put(s, &device, NULL), JY_OK);
-	ec = (struct errctx)ERRCTX_INIT;
-	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
-	assert_non_null(strstr(ec.text, "ns1"));
-	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
-	ec = (struct errctx)ERRCTX_INIT;
-	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
-	assert_non_null(strstr(ec.text, "0011223344550001"));
-	assert_int_equal(store_device_delete(s, &device.id, NULL), JY_OK);
-	assert_int_equal(store_kek_delete(s, "kek-b", NULL), JY_OK);
-	assert_int_equal(store_kek_get(s, "kek-b", rows, NULL), JY_ENOTFOUND);
 }
 
 static struct peer_row
@@ -298,7 +246,6 @@ main(void)
 {
 	static const char *const names[] = { "memory", "lmdb" };
 	const struct CMUnitTest tests[] = {
-		CASE(test_keks),
 		CASE(test_peer_credentials),
 		CASE(test_peer_conflicts),
 		CASE(test_peer_authorization),

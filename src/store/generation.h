@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What both backends say of the generations of a KEK. */
+#ifndef JY_STORE_GENERATION_H
+#define JY_STORE_GENERATION_H
+
+#include "src/store/store.h"
+
+/*
+ * May row be added to the generations there are (set->n 0: none)?  JY_EEXIST,
+ * JY_ECONFLICT, JY_EINUSE as from store_kek_add.
+ */
+enum jy_err kek_may_follow(const struct kek_set *set, const struct kek_row *row,
+    struct errctx *ec) JY_CHECK;
+
+/* JY_EEXIST: row has the wire label that another wants. */
+enum jy_err kek_wire_label_taken(
+    const struct kek_row *row, struct errctx *ec) JY_CHECK;
+
+/* JY_EINUSE: row is the only generation of its label. */
+enum jy_err kek_is_last(const struct kek_row *row, struct errctx *ec) JY_CHECK;
+
+#endif
