@@ -257,7 +257,7 @@ proof_forget(struct hsm *hsm, const struct hsm_id *id)
 static CK_RV
 prove_once(struct hsm *hsm, struct proof *p)
 {
-	CK_OBJECT_HANDLE kek;
+	CK_OBJECT_HANDLE kek = CK_INVALID_HANDLE;
 	CK_RV rv = test_key_ready(hsm);
 
 	if (rv == CKR_OK) {

@@ -121,6 +121,28 @@ route_by_batch(struct route *out, const Joinery__V1__Request *r)
 
 /* ---- by which call ---- */
 
+/* The device that a call of admins is about; NULL: it does not say. */
+static const Joinery__V1__DeviceId *
+device_of(const Joinery__V1__Request *r)
+{
+	switch ((int)r->call_case) {
+	case JOINERY__V1__REQUEST__CALL_DEVICE_SET:
+		return r->device_set->id;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_GET:
+		return r->device_get->id;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_DELETE:
+		return r->device_delete->id;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE:
+		return r->device_settle->id;
+	case JOINERY__V1__REQUEST__CALL_NONCES_RESET:
+		return r->nonces_reset->id;
+	case JOINERY__V1__REQUEST__CALL_SESSION_LIST:
+		return r->session_list->id;
+	default:
+		return NULL;
+	}
+}
+
 static enum jy_err
 route_call(const Joinery__V1__Request *r, struct route *out)
 {
@@ -155,22 +177,12 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 		route_by_session(out, NULL, &r->session_get->session_key_id);
 		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_SET:
-		route_by_device(out, r->device_set->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_GET:
-		route_by_device(out, r->device_get->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_DELETE:
-		route_by_device(out, r->device_delete->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE:
-		route_by_device(out, r->device_settle->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_NONCES_RESET:
-		route_by_device(out, r->nonces_reset->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_SESSION_LIST:
-		route_by_device(out, r->session_list->id);
+		route_by_device(out, device_of(r));
 		break;
 	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
 	case JOINERY__V1__REQUEST__CALL_RELEASE_BATCH:

@@ -37,7 +37,7 @@ test_events(void **state)
 		}
 	}
 	assert_true(calls > 30);
-	assert_true(events >= 13);
+	assert_true(events >= 16);
 	assert_null(call_find(JOINERY__V1__REQUEST__CALL__NOT_SET));
 }
 
