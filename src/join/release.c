@@ -57,8 +57,19 @@ enum jy_err
 release_check(const struct join_env *env, const struct hsm_ticket *ticket,
     struct errctx *ec)
 {
-	enum jy_err err = hsm_release_check(env->hsm, ticket, ec);
+	struct storage_state state;
+	enum jy_err err = store_storage_get(env->store, &state, ec);
 
+	/* A worker may still have at hand what the token has no more. */
+	if (err == JY_OK && ticket->storage != state.current &&
+	    ticket->storage != state.old) {
+		return err_set(ec, JY_EINVAL,
+		    "the ticket is not one of this server, or its storage key "
+		    "was replaced: begin the release anew");
+	}
+	if (err == JY_OK) {
+		err = hsm_release_check(env->hsm, ticket, ec);
+	}
 	/* Only now is the fingerprint in it to be believed. */
 	return err == JY_OK ? release_allowed(env, ticket->receiver, ec) : err;
 }

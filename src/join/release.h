@@ -28,7 +28,10 @@ enum jy_err release_begin(const struct join_env *env, const uint8_t *der,
     size_t len, struct hsm_ticket *ticket, uint8_t sealed[HSM_RSA_MAX],
     size_t *sealed_len, struct errctx *ec) JY_CHECK;
 
-/* JY_EINVAL for a ticket of somebody else; JY_EACCESS as above. */
+/*
+ * JY_EINVAL for a ticket of somebody else, or one whose storage key was
+ * replaced; JY_EACCESS as above.
+ */
 enum jy_err release_check(const struct join_env *env,
     const struct hsm_ticket *ticket, struct errctx *ec) JY_CHECK;
 

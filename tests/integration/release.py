@@ -3,6 +3,8 @@
 """Devices that move to another Join Server: released by one server, imported
 by another with another kind of token, where they go on joining; and the key
 file opened by tests/vectors/keyfile.py with a receiver's private key."""
+import hashlib
+import json
 import os
 import secrets
 import signal
@@ -171,6 +173,51 @@ class Release(scenario.Case):
         self.assertGreaterEqual(sum(
             c.value for w in self.server.status().workers
             for c in w.counters if c.name == "devices_released"), 3)
+
+    def events(self):
+        done = self.server.try_ctl("audit", "list", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [e for e in map(json.loads, done.stdout.splitlines())
+                if e.get("event") == "root_keys_released"]
+
+    def test_audit(self):
+        device, other = [self.server.device("1.0.4") for _ in range(2)]
+        self.releases("--file", self.list_of([device, other]))
+        receiver = "receiver=" + keyfile.fingerprint(self.receiver_key)
+        events = self.events()
+        self.assertEqual(
+            events[-1]["text"], "%s released=2 refused=0 first=%s last=%s" % (
+                receiver, device.dev_eui.hex(), other.dev_eui.hex()))
+        self.server.ctl("audit", "verify")
+        # What did not leave is no event.
+        done = self.release(*Device(self.server, "1.0.4").words)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.events(), events)
+        with open(self.path, "rb") as f:
+            digest = hashlib.sha256(f.read()[:-33]).hexdigest()
+        self.assertTrue(self.server.lines(
+            "call=release_end", receiver, "digest=" + digest))
+
+    def test_storage_key_replaced(self):
+        """Tickets end with it; what it wrapped goes on."""
+        device = self.server.device("1.0.4")
+        der = self.private_key.public_key().public_bytes(
+            serialization.Encoding.DER,
+            serialization.PublicFormat.SubjectPublicKeyInfo)
+        with self.server.admin() as admin:
+            ticket = admin.call("release_begin", public_key=der).ticket
+            admin.call("release_batch", ticket=ticket, devices=[device.id],
+                       keep_serving=True)
+            self.server.ctl("storage-key", "rotate")
+            for _ in range(4):  # whichever worker it is
+                refused = self.refused(
+                    "MALFORMED_REQUEST", admin.call, "release_end",
+                    ticket=ticket, digest=secrets.token_bytes(32))
+                self.assertIn("begin the release anew", refused.message)
+        self.releases(*device.words, key=self.own_pem)
+        with open(self.path, "rb") as f:
+            (opened,) = keyfile.open_file(self.private_key, f.read())
+        self.assertEqual(opened["app"], device.app_key.hex())
 
     def test_opened(self):
         """In the file is what was planted, and nobody else opens it."""

@@ -167,6 +167,11 @@ test_ticket(void **state)
 	other = g.ticket;
 	memcpy(other.receiver, receivers[0], sizeof(other.receiver));
 	assert_int_equal(release_check(&t.env, &other, NULL), JY_EINVAL);
+	other = g.ticket;
+	other.storage ^= 1;
+	assert_int_equal(release_check(&t.env, &other, &ec), JY_EINVAL);
+	assert_non_null(strstr(ec.text, "begin the release anew"));
+	err_clear(&ec);
 	t.env.release_to.count = 1;
 	assert_int_equal(release_check(&t.env, &g.ticket, &ec), JY_EACCESS);
 	assert_non_null(strstr(ec.text, "release-to"));
