@@ -260,6 +260,7 @@ struct hsm_id id_of_text(const char *text);
 
 #define ID_CANARY "joinery-canary"
 #define ID_IMPORT "joinery-import"
+#define ID_PASSING "joinery-passing"
 
 CK_RV index_load(struct hsm *hsm);
 void index_free(struct index *index);
