@@ -288,6 +288,7 @@ object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 		if (rv != CKR_OK || n == 0) {
 			return rv;
 		}
+		atomic_store(&hsm->wrote, true);
 		rv = P11(hsm, C_DestroyObject(hsm->anchor, found));
 		if (rv != CKR_OK) {
 			return rv;

@@ -27,31 +27,16 @@ struct parcel {
 
 /* ---- copies ---- */
 
-static struct unwrap
-oaep_unwrap(struct hsm *hsm, CK_RSA_PKCS_OAEP_PARAMS *params,
-    const uint8_t *blob, size_t len)
-{
-	*params = oaep_params;
-	return (struct unwrap){
-		.mechanism = { CKM_RSA_PKCS_OAEP, params, sizeof(*params) },
-		.key = hsm->import_private,
-		.blob = blob,
-		.blob_len = len,
-	};
-}
-
-/* A key from under the import key, as a parcel. */
+/* A key from under an import key, as a parcel. */
 static CK_RV
-parcel_unwrap(struct hsm *hsm, const uint8_t *blob, size_t blob_len,
-    size_t key_len, CK_OBJECT_HANDLE *out)
+parcel_unwrap(struct hsm *hsm, const struct import_unwrap *from, size_t key_len,
+    CK_OBJECT_HANDLE *out)
 {
 	const struct template_spec spec = {
 		.row = TEMPLATE_PARCEL, .origin = ORIGIN_UNWRAP, .len = key_len
 	};
-	CK_RSA_PKCS_OAEP_PARAMS params;
-	struct unwrap oaep = oaep_unwrap(hsm, &params, blob, blob_len);
 
-	return template_make(hsm, &spec, unwrap_make, &oaep, out);
+	return import_unwrap(hsm, from, &spec, out);
 }
 
 static CK_RV
@@ -68,10 +53,13 @@ static CK_RV
 parcel_make(struct hsm *hsm, const struct parcel *p, CK_OBJECT_HANDLE *out)
 {
 	size_t len = p->landing.spec.len;
+	const struct hsm_copy *from = p->from;
 
-	return p->from != NULL
-	    ? parcel_unwrap(hsm, p->from->wrapped, p->from->len, len, out)
-	    : parcel_generate(hsm, len, out);
+	return from != NULL ? parcel_unwrap(hsm,
+				  &(struct import_unwrap){ from->public_key,
+				      from->wrapped, from->len },
+				  len, out)
+			    : parcel_generate(hsm, len, out);
 }
 
 /* Wrap the parcel for the partner. */
@@ -260,18 +248,13 @@ hsm_key_import_copy(struct hsm *hsm, const struct hsm_target *target,
 		.from = copy,
 		.kcv = kcv };
 
-	if (memcmp(copy->public_key, hsm->import_fingerprint,
-		HSM_FINGERPRINT_LEN) != 0) {
-		return err_set(ec, JY_EINVAL,
-		    "the copy was made for another key than this token's "
-		    "import key");
-	}
-	if (copy->len != hsm->import_rsa.modulus_len) {
-		return err_set(ec, JY_EINVAL,
-		    "the wrapped key has %zu octets, not %zu", copy->len,
-		    hsm->import_rsa.modulus_len);
-	}
-	return parcel_land(hsm, &p, "import a copy of a key", ec);
+	enum jy_err err;
+
+	lane_enter(hsm);
+	err = import_check(hsm, copy->public_key, copy->len, ec);
+	lane_leave(hsm);
+	return err == JY_OK ? parcel_land(hsm, &p, "import a copy of a key", ec)
+			    : err;
 }
 
 /* ---- proofs ---- */
@@ -297,7 +280,10 @@ test_key_ready(struct hsm *hsm)
 	}
 	rv = rsa_encrypt(hsm, hsm_test_key, HSM_TEST_KEY_LEN, blob, &len);
 	return rv == CKR_OK
-	    ? parcel_unwrap(hsm, blob, len, HSM_TEST_KEY_LEN, &hsm->test_key)
+	    ? parcel_unwrap(hsm,
+		  &(struct import_unwrap){
+		      import_newest(hsm)->fingerprint, blob, len },
+		  HSM_TEST_KEY_LEN, &hsm->test_key)
 	    : rv;
 }
 

@@ -122,7 +122,7 @@ run_oaep(struct probe *p)
 	CK_ULONG len = sizeof(blob);
 	struct unwrap u = {
 		.mechanism = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) },
-		.key = p->hsm->import_private,
+		.key = import_newest(p->hsm)->handle,
 		.blob = blob,
 	};
 	CK_RV rv = encrypt_transport(p->hsm, blob, &len);

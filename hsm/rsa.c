@@ -180,7 +180,7 @@ rsa_encrypt(struct hsm *hsm, const uint8_t *data, size_t len, uint8_t *out,
 	CK_OBJECT_HANDLE public;
 	CK_RV rv;
 
-	rv = rsa_make(hsm, &hsm->import_rsa, false, &public);
+	rv = rsa_make(hsm, &import_newest(hsm)->rsa, false, &public);
 	if (rv != CKR_OK) {
 		return rv;
 	}

@@ -297,6 +297,9 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
 {
 	struct making m = { spec, make, arg, out };
 
+	if (spec->token) {
+		atomic_store(&hsm->wrote, true);
+	}
 	return try_relaxed(
 	    hsm, spec->token, template_table[spec->row].may, make_once, &m);
 }
@@ -319,7 +322,7 @@ build_import_private(
 	put_bool(t, CKA_UNWRAP, true);
 	put_bool(t, CKA_DERIVE, false);
 	put(t, CKA_ID, id->b, id->len);
-	put(t, CKA_LABEL, ID_IMPORT, strlen(ID_IMPORT));
+	put(t, CKA_LABEL, id->b, id->len);
 	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
 		put(t, CKA_ALLOWED_MECHANISMS, t->allowed,
 		    sizeof(t->allowed[0]));
@@ -331,6 +334,7 @@ build_import_private(
 }
 
 struct pair {
+	const struct hsm_id *id;
 	CK_OBJECT_HANDLE *public, *private;
 };
 
@@ -339,7 +343,6 @@ make_pair(struct hsm *hsm, void *arg)
 {
 	static const CK_BYTE exponent[] = { 1, 0, 1 };
 	CK_MECHANISM generate = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
-	struct hsm_id id = id_of_text(ID_IMPORT);
 	struct template pub = { .len = 3072 };
 	struct template priv;
 	const struct pair *p = arg;
@@ -352,17 +355,18 @@ make_pair(struct hsm *hsm, void *arg)
 	put_bool(&pub, CKA_ENCRYPT, true);
 	put_bool(&pub, CKA_VERIFY, false);
 	put_bool(&pub, CKA_WRAP, false);
-	build_import_private(&priv, hsm, &id);
+	build_import_private(&priv, hsm, p->id);
+	atomic_store(&hsm->wrote, true);
 	return P11(hsm,
 	    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr, pub.count,
 		priv.attr, priv.count, p->public, p->private));
 }
 
 CK_RV
-template_import_pair(
-    struct hsm *hsm, CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
+template_import_pair(struct hsm *hsm, const struct hsm_id *id,
+    CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
 {
-	struct pair p = { public, private };
+	struct pair p = { id, public, private };
 
 	return try_relaxed(hsm, true, 0, make_pair, &p);
 }

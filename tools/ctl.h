@@ -336,9 +336,9 @@ enum ctl_exit batch_delete(struct ctl *ctl) JY_CHECK;
 enum ctl_exit batch_settle(struct ctl *ctl) JY_CHECK;
 
 /*
- * ---- the verbs: ctl_admin.c ctl_app.c ctl_custody.c ctl_device.c ctl_export.c
- * ctl_import.c ctl_join_eui.c ctl_kek.c ctl_key.c ctl_list.c ctl_local.c
- * ctl_peer.c
+ * ---- the verbs: ctl_admin.c ctl_app.c ctl_audit.c ctl_custody.c
+ * ctl_device.c ctl_export.c ctl_import.c ctl_join_eui.c ctl_kek.c ctl_key.c
+ * ctl_list.c ctl_local.c ctl_peer.c
  * ctl_peer_test.c ctl_seal.c ctl_trace.c ----
  */
 

@@ -78,7 +78,7 @@ compare(struct ctl *ctl, const struct import_sums *first,
 
 static enum ctl_exit
 import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
-    struct progress *progress)
+    struct progress *progress, struct import_receipt *receipt)
 {
 	const struct import_options options = {
 		.replace = ctl_given(ctl, REPLACE),
@@ -105,6 +105,9 @@ import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
 	if (exit == CTL_OK) {
 		exit = compare(ctl, &first, import_file_sums(f));
 	}
+	if (exit == CTL_OK && !options.dry_run) {
+		exit = import_send_end(s, import_file_sums(f), receipt);
+	}
 	progress_clear(progress);
 	import_send_free(s);
 	return exit;
@@ -115,15 +118,16 @@ verb_import(struct ctl *ctl)
 {
 	struct progress progress = { .terminal = false };
 	struct import_counts counts = { 0 };
+	struct import_receipt receipt = { 0 };
 	struct import_file *f = NULL;
 	uint64_t start_us = sys_mono_us();
 	enum ctl_exit exit = import_file_open(ctl, ctl->args.operand, &f);
 
 	if (exit == CTL_OK) {
-		exit = import(ctl, f, &counts, &progress);
+		exit = import(ctl, f, &counts, &progress, &receipt);
 	}
 	if (exit == CTL_OK) {
-		import_show_summary(ctl, import_file_sums(f), &counts,
+		import_show_summary(ctl, import_file_sums(f), &counts, &receipt,
 		    sys_mono_us() - start_us);
 		if (counts.refused > 0) {
 			exit = ctl_fail(ctl, CTL_REFUSED,

@@ -7,6 +7,7 @@
 #ifndef JY_TOOLS_CTL_IMPORT_H
 #define JY_TOOLS_CTL_IMPORT_H
 
+#include "src/base/arena.h"
 #include "tools/ctl.h"
 #include "tools/ctl_progress.h"
 #include "tools/keyfile.h"
@@ -68,8 +69,17 @@ import_counts_all(const struct import_counts *n)
 void import_show_refused(
     struct progress *p, uint64_t line, const char *code, const char *reason);
 
+struct import_receipt;
+
 void import_show_summary(struct ctl *ctl, const struct import_sums *sums,
-    const struct import_counts *n, uint64_t took_us);
+    const struct import_counts *n, const struct import_receipt *receipt,
+    uint64_t took_us);
+
+/* ---- ctl_import_device.c ---- */
+
+/* In the arena; borrows d. */
+Joinery__V1__ImportDevice *import_device_message(
+    struct arena *arena, struct keyfile_device *d);
 
 /* ---- ctl_import_send.c ---- */
 
@@ -97,5 +107,15 @@ enum ctl_exit import_send_finish(struct import_send *s) JY_CHECK;
 
 /* Is the file's MAC right? */
 enum ctl_exit import_send_begin(struct import_send *s) JY_CHECK;
+
+/* What the audit log says of the import. */
+struct import_receipt {
+	uint64_t seq;
+	uint8_t mac[KEYFILE_MAC_LEN];
+};
+
+/* Have it written into the audit log what came of the file. */
+enum ctl_exit import_send_end(struct import_send *s,
+    const struct import_sums *sums, struct import_receipt *out) JY_CHECK;
 
 #endif

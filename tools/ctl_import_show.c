@@ -18,9 +18,26 @@ import_show_refused(
 	(void)fputc('\n', stderr);
 }
 
+/* Where the audit log says it. */
+static void
+show_receipt(struct show *show, const struct import_receipt *receipt)
+{
+	char mac[HEX_STR_LEN(KEYFILE_MAC_LEN)];
+
+	hex_format(receipt->mac, sizeof(receipt->mac), mac);
+	if (show->json) {
+		json_number(&show->writer, "audit_seq", receipt->seq);
+		json_text(&show->writer, "audit_mac", mac);
+	} else {
+		(void)printf("%-20s %" PRIu64 "\n%-20s %s\n", "audit-seq",
+		    receipt->seq, "audit-mac", mac);
+	}
+}
+
 void
 import_show_summary(struct ctl *ctl, const struct import_sums *sums,
-    const struct import_counts *n, uint64_t took_us)
+    const struct import_counts *n, const struct import_receipt *receipt,
+    uint64_t took_us)
 {
 	char digest[HEX_STR_LEN(SEAL_DIGEST_LEN)], seconds[32];
 	const struct {
@@ -51,11 +68,13 @@ import_show_summary(struct ctl *ctl, const struct import_sums *sums,
 		    ctl_given(ctl, DRY_RUN) ? "true" : "false");
 		json_raw(&ctl->show.writer, "seconds", seconds);
 		json_text(&ctl->show.writer, "check_values_sha256", digest);
-		return;
+	} else {
+		(void)printf("%-20s %s\n%-20s %s\n", "seconds", seconds,
+		    "check-values-sha256", digest);
 	}
-	(void)printf("%-20s %s\n%-20s %s\n", "seconds", seconds,
-	    "check-values-sha256", digest);
 	if (ctl_given(ctl, DRY_RUN)) {
-		(void)printf("nothing was changed\n");
+		show_said(&ctl->show, "nothing was changed");
+	} else {
+		show_receipt(&ctl->show, receipt);
 	}
 }

@@ -211,39 +211,37 @@ lmdb_meta_put(struct store_db *db, const char *key, const uint8_t *value,
 	return txn_update(lmdb_of(db), meta_write, &m, ec);
 }
 
-struct addition {
+struct meta_change {
 	struct slice key;
-	int64_t delta;
-	uint64_t max;
-	uint64_t *now;
+	const struct meta_value *seen;
+	const struct meta_value *next;
 };
 
 static enum jy_err
-meta_increase(struct txn *t, const void *arg)
+meta_change(struct txn *t, const void *arg)
 {
-	uint8_t octets[META_NUMBER_LEN] = { 0 };
-	const struct addition *a = arg;
-	struct slice value = { octets, 0 };
-	enum jy_err err = txn_get(t, TABLE_META, a->key, &value);
+	const struct meta_change *m = arg;
+	struct slice there = { NULL, 0 };
+	enum jy_err err = txn_get(t, TABLE_META, m->key, &there);
 
 	if (err != JY_OK && err != JY_ENOTFOUND) {
 		return err;
 	}
-	if (value.len <= sizeof(octets)) {
-		memmove(octets, value.p, value.len);
+	if (there.len != m->seen->len ||
+	    (there.len > 0 &&
+		memcmp(there.p, m->seen->octets, there.len) != 0)) {
+		return JY_ECONFLICT;
 	}
-	err =
-	    meta_number_add(octets, value.len, a->delta, a->max, a->now, t->ec);
-	return err == JY_OK ? txn_put(t, TABLE_META, a->key,
-				  (struct slice){ octets, sizeof(octets) })
-			    : err;
+	return txn_put(t, TABLE_META, m->key,
+	    (struct slice){ m->next->octets, m->next->len });
 }
 
 enum jy_err
-lmdb_meta_add(struct store_db *db, const char *key, int64_t delta, uint64_t max,
-    uint64_t *now, struct errctx *ec)
+lmdb_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec)
 {
-	const struct addition a = { slice_of_text(key), delta, max, now };
+	const struct meta_change m = { slice_of_text(key), seen, next };
 
-	return txn_update(lmdb_of(db), meta_increase, &a, ec);
+	return txn_update(lmdb_of(db), meta_change, &m, ec);
 }

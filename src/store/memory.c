@@ -38,6 +38,16 @@ cmp_text(const void *item, const void *key)
 	return strcmp(item, key);
 }
 
+static int
+cmp_seq(const void *item, const void *key)
+{
+	uint64_t a, b;
+
+	memcpy(&a, item, sizeof(a));
+	memcpy(&b, key, sizeof(b));
+	return a < b ? -1 : a > b;
+}
+
 struct memory *
 memory_lock(struct store_db *db)
 {
@@ -487,6 +497,7 @@ mem_open(
 	m->peers = LIST(struct peer_row, cmp_text);
 	m->metas = LIST(struct meta_item, cmp_text);
 	m->roots = LIST(struct root_row, memory_cmp_root);
+	m->audit = LIST(struct audit_row, cmp_seq);
 	jy_assert(pthread_mutex_init(&m->lock, NULL) == 0);
 	*out = &m->base;
 	return JY_OK;
@@ -498,7 +509,7 @@ mem_close(struct store_db *db)
 	struct memory *m = memory_lock(db);
 	const struct list *lists[] = { &m->devices, &m->nonces, &m->sessions,
 		&m->refusals, &m->apps, &m->keks, &m->peers, &m->metas,
-		&m->roots };
+		&m->roots, &m->audit };
 
 	(void)memory_unlock(m, JY_OK);
 	(void)pthread_mutex_destroy(&m->lock);
@@ -549,6 +560,10 @@ const struct store_ops store_memory_ops = {
 	.peer_by_credential = mem_peer_by_credential,
 	.meta_get = mem_meta_get,
 	.meta_put = mem_meta_put,
-	.meta_add = mem_meta_add,
+	.meta_swap = mem_meta_swap,
+	.audit_head = mem_audit_head,
+	.audit_add = mem_audit_add,
+	.audit_get = mem_audit_get,
+	.audit_list = mem_audit_list,
 	.stats = mem_stats,
 };

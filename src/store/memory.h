@@ -26,6 +26,8 @@ struct memory {
 	struct list peers;
 	struct list metas;
 	struct list roots;
+	struct list audit;
+	struct audit_head audit_head;
 	uint64_t commits;
 };
 
@@ -102,7 +104,19 @@ enum jy_err mem_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err mem_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
-enum jy_err mem_meta_add(struct store_db *db, const char *key, int64_t delta,
-    uint64_t max, uint64_t *now, struct errctx *ec);
+enum jy_err mem_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec);
+
+/* The verbs of memory_audit.c. */
+enum jy_err mem_audit_head(
+    struct store_db *db, struct audit_head *head, struct errctx *ec);
+enum jy_err mem_audit_add(struct store_db *db, const struct audit_row *row,
+    const struct audit_head *seen, struct errctx *ec);
+enum jy_err mem_audit_get(struct store_db *db, uint64_t seq,
+    struct audit_row *row, struct errctx *ec);
+enum jy_err mem_audit_list(struct store_db *db, uint64_t after,
+    struct audit_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
 
 #endif

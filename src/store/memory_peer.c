@@ -132,20 +132,20 @@ mem_meta_put(struct store_db *db, const char *key, const uint8_t *value,
 }
 
 enum jy_err
-mem_meta_add(struct store_db *db, const char *key, int64_t delta, uint64_t max,
-    uint64_t *now, struct errctx *ec)
+mem_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec)
 {
 	struct memory *m = memory_lock(db);
-	const struct meta_item *old = list_find(&m->metas, key);
-	struct meta_item item = { .len = 0 };
-	enum jy_err err;
+	const struct meta_item *there = list_find(&m->metas, key);
+	size_t len = there != NULL ? there->len : 0;
+	struct meta_item item = { .len = next->len };
 
-	if (old != NULL) {
-		item = *old;
+	if (len != seen->len ||
+	    (there != NULL && memcmp(there->value, seen->octets, len) != 0)) {
+		return memory_unlock(m, JY_ECONFLICT);
 	}
 	memcpy(item.key, key, strlen(key) + 1);
-	err = meta_number_add(item.value, item.len, delta, max, now, ec);
-	item.len = META_NUMBER_LEN;
-	return memory_written(
-	    m, err == JY_OK ? list_put(&m->metas, &item, ec) : err);
+	memcpy(item.value, next->octets, next->len);
+	return memory_written(m, list_put(&m->metas, &item, ec));
 }

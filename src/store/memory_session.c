@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions in memory, as they are asked for. */
+/* Sessions in memory, as they are asked for; joins make them. */
 #include "src/store/memory.h"
 
 /*

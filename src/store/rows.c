@@ -18,26 +18,6 @@
 
 #define ROW_VERSIONS_MAX 3U
 
-bool
-device_id_eq(const struct device_id *a, const struct device_id *b)
-{
-	return eui64_eq(&a->dev_eui, &b->dev_eui) &&
-	    eui64_eq(&a->join_eui, &b->join_eui);
-}
-
-bool
-activation_uses_kek(const struct activation *a, const char *label)
-{
-	return strcmp(a->ns_kek, label) == 0 || strcmp(a->as_kek, label) == 0;
-}
-
-bool
-peer_role_is(enum peer_role role, enum peer_role wanted)
-{
-	return role == wanted ||
-	    (role == PEER_NS_AS && (wanted == PEER_NS || wanted == PEER_AS));
-}
-
 enum field_kind {
 	FIELD_UINT, /* big-endian, 0..max */
 	FIELD_TEXT, /* a length octet, then the text without its NUL */
@@ -114,7 +94,6 @@ struct layout {
 #define KEY(type, m) \
 	UINT(type, m.generation, 4, UINT32_MAX), \
 	    UINT(type, m.role, 1, UINT8_MAX)
-
 #define CHECK(type, m) BOOL(type, m.known), BYTES(type, m.value)
 
 /* What struct activation has had from the start, and what came later. */
@@ -250,6 +229,14 @@ check_root(const void *row)
 	return ((const struct root_row *)row)->storage != 0 ? NULL : "storage";
 }
 
+static const struct field audit_fields[] = {
+	UINT(struct audit_row, time_ms, 8, UINT64_MAX),
+	UINT(struct audit_row, event, 1, UINT8_MAX),
+	TEXT(struct audit_row, who),
+	TEXT(struct audit_row, text),
+	BYTES(struct audit_row, mac),
+};
+
 static const char *
 check_session(const void *row)
 {
@@ -305,7 +292,8 @@ static const struct layout peer_layout =
     LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
 static const struct layout refusal_layout =
     LAYOUT_1(refusal_fields, struct refusal_row, NULL);
-
+static const struct layout audit_layout =
+    LAYOUT_1(audit_fields, struct audit_row, NULL);
 static const struct layout root_layout =
     LAYOUT_1(root_fields, struct root_row, check_root);
 
@@ -578,9 +566,9 @@ row_decode(const struct layout *l, const uint8_t *buf, size_t len,
 	    struct kind##_row *row, struct errctx *ec) \
 	{ \
 		struct kind##_row scratch; \
-		enum jy_err err; \
+		enum jy_err err = \
+		    row_decode(&kind##_layout, p, len, &scratch, ec); \
 \
-		err = row_decode(&kind##_layout, p, len, &scratch, ec); \
 		if (err == JY_OK) { \
 			*row = scratch; \
 		} \
@@ -595,3 +583,4 @@ ROW_CODEC(kek)
 ROW_CODEC(peer)
 ROW_CODEC(refusal)
 ROW_CODEC(root)
+ROW_CODEC(audit)

@@ -37,7 +37,7 @@ enum jy_err
 meta_number_add(uint8_t value[META_NUMBER_LEN], size_t len, int64_t delta,
     uint64_t max, uint64_t *now, struct errctx *ec)
 {
-	uint64_t n, step = delta < 0 ? (uint64_t)-delta : (uint64_t)delta;
+	uint64_t n, step = delta < 0 ? 0 - (uint64_t)delta : (uint64_t)delta;
 	struct reader r;
 	struct writer w;
 

@@ -403,6 +403,7 @@ test_import_pair(void **state)
 {
 	static CK_FUNCTION_LIST f = { .C_GenerateKeyPair = pair_generate };
 	static struct hsm hsm;
+	const struct hsm_id id = { 2, { 'i', 'd' } };
 	CK_OBJECT_HANDLE public = 0, private = 0;
 
 	(void)state;
@@ -411,20 +412,21 @@ test_import_pair(void **state)
 	/* A failure that no quirk mends teaches nothing. */
 	pairs.refused = CKA_UNWRAP;
 	pairs.rv = CKR_GENERAL_ERROR;
-	assert_int_equal(
-	    template_import_pair(&hsm, &public, &private), CKR_GENERAL_ERROR);
+	assert_int_equal(template_import_pair(&hsm, &id, &public, &private),
+	    CKR_GENERAL_ERROR);
 	assert_int_equal(pairs.calls, 3);
 	assert_int_equal(hsm.quirks[1], 0);
 	/* One that it mends is remembered. */
 	pairs.refused = CKA_COPYABLE;
-	assert_int_equal(template_import_pair(&hsm, &public, &private), CKR_OK);
+	assert_int_equal(
+	    template_import_pair(&hsm, &id, &public, &private), CKR_OK);
 	assert_int_equal(private, 2);
 	assert_int_equal(hsm.quirks[1], QUIRK_NO_COPYABLE);
 	/* Never for a guarantee that holds. */
 	hsm.quirks[1] = 0;
 	hsm.policy[HSM_POLICY_NO_COPY] = true;
-	assert_int_equal(
-	    template_import_pair(&hsm, &public, &private), CKR_GENERAL_ERROR);
+	assert_int_equal(template_import_pair(&hsm, &id, &public, &private),
+	    CKR_GENERAL_ERROR);
 	assert_int_equal(hsm.quirks[1], 0);
 }
 
