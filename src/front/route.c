@@ -95,12 +95,24 @@ route_by_device(struct route *out, const Joinery__V1__DeviceId *id)
 	}
 }
 
+/* The first device of a batch; NULL: it names none. */
+static const Joinery__V1__DeviceId *
+batch_first(const Joinery__V1__Request *r)
+{
+	if (r->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
+		return r->release_batch->n_devices > 0
+		    ? r->release_batch->devices[0]
+		    : NULL;
+	}
+	return r->import_batch->n_devices > 0 ? r->import_batch->devices[0]->id
+					      : NULL;
+}
+
 /* Batches go to all workers: by the first device of each. */
 static void
-route_by_batch(struct route *out, const Joinery__V1__ImportBatchRequest *batch)
+route_by_batch(struct route *out, const Joinery__V1__Request *r)
 {
-	const Joinery__V1__DeviceId *id =
-	    batch->n_devices > 0 ? batch->devices[0]->id : NULL;
+	const Joinery__V1__DeviceId *id = batch_first(r);
 
 	if (id != NULL && id->dev_eui.len == ROUTE_DEV_EUI_LEN) {
 		route_by(out, id->dev_eui.data, id->dev_eui.len);
@@ -173,7 +185,8 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 		route_by_device(out, device_of(r));
 		break;
 	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
-		route_by_batch(out, r->import_batch);
+	case JOINERY__V1__REQUEST__CALL_RELEASE_BATCH:
+		route_by_batch(out, r);
 		break;
 	default: /* of no device: any worker */
 		break;

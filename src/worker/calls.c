@@ -86,6 +86,12 @@ static const struct call_def calls[] = {
 	    call_audit_list },
 	{ CALL(AUDIT_VERIFY), "audit_verify", CALL_ADMIN, AUDIT_NOTHING,
 	    call_audit_verify },
+	{ CALL(RELEASE_BEGIN), "release_begin", CALL_ADMIN, AUDIT_ELSEWHERE,
+	    call_release_begin },
+	{ CALL(RELEASE_BATCH), "release_batch", CALL_ADMIN,
+	    AUDIT_root_keys_released, call_release_batch },
+	{ CALL(RELEASE_END), "release_end", CALL_ADMIN, AUDIT_ELSEWHERE,
+	    call_release_end },
 };
 
 const struct call_def *

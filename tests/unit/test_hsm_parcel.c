@@ -387,10 +387,10 @@ test_import_copy(void **state)
 	expect_copy(&copy, 32, kcv, JY_EKCV, "check value");
 	kcv[3] ^= 1;
 	copy.public_key[0] ^= 1;
-	expect_copy(&copy, 32, kcv, JY_EINVAL, "import key");
+	expect_copy(&copy, 32, kcv, JY_EINVAL, "sealed for import key");
 	copy.public_key[0] ^= 1;
 	copy.len--;
-	expect_copy(&copy, 32, kcv, JY_EINVAL, "383 octets");
+	expect_copy(&copy, 32, kcv, JY_EINVAL, "383 octets, not 384");
 	copy.len++;
 	copy.wrapped[17] ^= 1;
 	expect_copy(&copy, 32, kcv, JY_ETOKENREQ, "import a copy");
