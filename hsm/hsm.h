@@ -435,6 +435,14 @@ enum jy_err hsm_key_import_copy(struct hsm *hsm,
     const struct hsm_target *target, const struct hsm_copy *copy,
     const uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
 
+/*
+ * Let other processes see what this one has made in the token.  SoftHSM reads
+ * a token's directory when it has changed; who does so while a key is being
+ * written sees nothing of it, and looks again only when something changes once
+ * more.  So something does: an object is made and destroyed.
+ */
+enum jy_err hsm_announce(struct hsm *hsm, struct errctx *ec) JY_CHECK;
+
 /* A key that everybody knows, for what proves that two KEKs are one. */
 #define HSM_TEST_KEY_LEN 16
 extern const uint8_t hsm_test_key[HSM_TEST_KEY_LEN];
