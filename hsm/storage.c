@@ -223,7 +223,7 @@ keep_once(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE key,
     struct hsm_stored *stored)
 {
 	struct hsm_stored new = { .storage = stored->storage };
-	CK_OBJECT_HANDLE kek;
+	CK_OBJECT_HANDLE kek = CK_INVALID_HANDLE;
 	CK_RV rv = storage_part_get(hsm, stored->storage, STORAGE_WRAP, &kek);
 
 	if (rv == CKR_OK) {
