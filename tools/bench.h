@@ -137,6 +137,9 @@ enum jy_err bench_instance_new(struct bench_instance *in, const char *token,
 enum jy_err bench_instance_configure(const struct bench_instance *in,
     const struct bench_options *o, struct errctx *ec) JY_CHECK;
 
+/* What is started from now on finds the token of this instance. */
+void bench_instance_select(const struct bench_instance *in);
+
 /* Stop the server and remove the directory. */
 void bench_instance_free(struct bench_instance *in);
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define SIZES_MAX 16
-#define DEVICES_MIN 100 /* none of them runs out of DevNonces */
+#define DEVICES_MIN 100
 #define DEVICES_MAX 10000000U
 #define SECONDS_MAX 60
 
@@ -70,107 +70,117 @@ print_head(void)
 	    "misses", "small/s", "ratio", "misses");
 }
 
-/* The first row of the same token is what the others are held against. */
 static void
-print_row(const struct fleet_row *r, const struct fleet_row *first)
+print_row(const struct fleet_row *r)
 {
-	struct bench_memory max = largest(&r->memory);
+	struct bench_memory max = largest(&r->joins.after);
 
 	(void)printf("%-8s %8u %9.0f %9.0f %6.2f %7.2f %9.1f %9.1f %9.1f "
 		     "%7.0f %9.0f %6.2f %6.3f %9.0f %6.2f %6.3f\n",
 	    r->token, r->devices, r->import_per_s, r->import_floor_per_s,
 	    r->import_per_s / r->import_floor_per_s, r->start_s,
-	    mib(r->memory.front_rss_bytes), mib(max.rss), mib(max.own),
+	    mib(r->joins.after.front_rss_bytes), mib(max.rss), mib(max.own),
 	    (double)r->store_bytes / r->devices, r->joins.load.per_s,
-	    r->joins.load.per_s / first->joins.load.per_s, r->joins.key_misses,
-	    r->small.load.per_s, r->small.load.per_s / first->small.load.per_s,
-	    r->small.key_misses);
+	    r->joins.ratio_to_first, r->joins.key_misses, r->small.load.per_s,
+	    r->small.ratio_to_first, r->small.key_misses);
 	(void)fflush(stdout);
 }
 
 static void
-print_json_workers(const struct bench_counters *c)
+print_json_workers(const char *name, const struct bench_counters *c, bool own)
 {
-	(void)printf("\"front_rss_bytes\": %llu, \"workers_rss_bytes\": [",
-	    (unsigned long long)c->front_rss_bytes);
+	(void)printf(", \"%s\": [", name);
 	for (unsigned i = 0; i < c->worker_count; i++) {
+		const struct bench_memory *w = &c->workers[i];
+
 		(void)printf("%s%llu", i > 0 ? ", " : "",
-		    (unsigned long long)c->workers[i].rss);
-	}
-	(void)printf("], \"workers_own_bytes\": [");
-	for (unsigned i = 0; i < c->worker_count; i++) {
-		(void)printf("%s%llu", i > 0 ? ", " : "",
-		    (unsigned long long)c->workers[i].own);
+		    (unsigned long long)(own ? w->own : w->rss));
 	}
 	(void)printf("]");
 }
 
 static void
-print_json_joins(const char *name, const struct fleet_joins *j,
-    const struct fleet_joins *first)
+print_json_joins(const char *name, const struct fleet_joins *j)
 {
 	(void)printf(", \"%s\": {\"per_s\": %.1f, \"ratio_to_first\": %.3f, "
 		     "\"p50_us\": %.0f, \"p99_us\": %.0f, "
 		     "\"pkcs11_calls_per_join\": %.3f, "
 		     "\"key_misses_per_join\": %.4f, \"joins\": %llu}",
-	    name, j->load.per_s, j->load.per_s / first->load.per_s,
-	    j->load.p50_us, j->load.p99_us, j->pkcs11_calls, j->key_misses,
+	    name, j->load.per_s, j->ratio_to_first, j->load.p50_us,
+	    j->load.p99_us, j->pkcs11_calls, j->key_misses,
 	    (unsigned long long)j->load.done);
 }
 
 static void
-print_json(const struct plan *plan, const struct fleet_row *r,
-    const struct fleet_row *first, bool begin)
+print_json(const struct plan *plan, const struct fleet_row *r, bool begin)
 {
 	(void)printf("%s\n {\"token\": \"%s\", \"custody\": \"%s\", "
 		     "\"workers\": %u, \"devices\": %u, "
 		     "\"import_per_s\": %.1f, \"import_floor_per_s\": %.1f, "
 		     "\"import_ratio_to_floor\": %.3f, \"start_s\": %.3f, "
 		     "\"store_bytes\": %llu, "
-		     "\"store_octets_per_device\": %.1f, ",
+		     "\"store_octets_per_device\": %.1f, "
+		     "\"front_rss_bytes\": %llu",
 	    begin ? "[" : ",", r->token, plan->options.custody, r->workers,
 	    r->devices, r->import_per_s, r->import_floor_per_s,
 	    r->import_per_s / r->import_floor_per_s, r->start_s,
 	    (unsigned long long)r->store_bytes,
-	    (double)r->store_bytes / r->devices);
-	print_json_workers(&r->memory);
-	print_json_joins("joins", &r->joins, &first->joins);
-	print_json_joins("joins_smallest_cache", &r->small, &first->small);
+	    (double)r->store_bytes / r->devices,
+	    (unsigned long long)r->joins.after.front_rss_bytes);
+	print_json_workers("workers_rss_bytes", &r->joins.after, false);
+	print_json_workers("workers_own_bytes", &r->joins.after, true);
+	print_json_workers("workers_own_bytes_imported", &r->imported, true);
+	print_json_joins("joins", &r->joins);
+	print_json_joins("joins_smallest_cache", &r->small);
 	(void)printf("}");
 	(void)fflush(stdout);
 }
 
 /* ---- the run ---- */
 
-/* All sizes on one token. */
+/* Joins with a key cache as it is, and as small as it can be. */
+static enum jy_err
+run_joins(struct fleet_site *site, struct fleet_site *first,
+    struct fleet_row *row, struct errctx *ec)
+{
+	enum jy_err err =
+	    fleet_site_join(site, first, BENCH_KEY_CACHE, &row->joins, ec);
+
+	return err == JY_OK
+	    ? fleet_site_join(site, first, FLEET_KEY_CACHE_MIN, &row->small, ec)
+	    : err;
+}
+
+/* All sizes on one token; the first stays, to be held against the others. */
 static enum jy_err
 run_token(
     const struct plan *plan, const char *token, bool *begin, struct errctx *ec)
 {
-	struct fleet_row first = { .devices = 0 };
+	struct fleet_site first = { .devices = 0 }, other = { .devices = 0 };
+	enum jy_err err = JY_OK;
 
-	for (size_t i = 0; i < plan->size_count; i++) {
+	for (size_t i = 0; err == JY_OK && i < plan->size_count; i++) {
+		struct fleet_site *site = i == 0 ? &first : &other;
 		struct fleet_row row = {
 			.token = token,
 			.workers = plan->workers,
 			.devices = plan->sizes[i],
 		};
-		enum jy_err err = fleet_measure(&plan->options, &row, ec);
 
-		if (err != JY_OK) {
-			return err;
+		err = fleet_site_new(site, &plan->options, &row, ec);
+		if (err == JY_OK) {
+			err = run_joins(site, &first, &row, ec);
 		}
-		if (i == 0) {
-			first = row;
+		if (err == JY_OK && plan->json) {
+			print_json(plan, &row, *begin);
+		} else if (err == JY_OK) {
+			print_row(&row);
 		}
-		if (plan->json) {
-			print_json(plan, &row, &first, *begin);
-		} else {
-			print_row(&row, &first);
-		}
-		*begin = false;
+		*begin = *begin && err != JY_OK;
+		fleet_site_free(&other);
 	}
-	return JY_OK;
+	fleet_site_free(&first);
+	return err;
 }
 
 /* Takes a struct plan. */

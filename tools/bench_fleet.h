@@ -24,8 +24,10 @@ int fleet_main(int argc, char **argv);
 
 struct fleet_joins {
 	struct bench_load load;
+	double ratio_to_first;
 	double pkcs11_calls; /* these two per join */
 	double key_misses;
+	struct bench_counters after;
 };
 
 struct fleet_row {
@@ -34,16 +36,38 @@ struct fleet_row {
 	uint32_t devices;
 	double import_per_s;
 	double import_floor_per_s;
-	double start_s;
+	struct bench_counters imported; /* behind the import */
 	uint64_t store_bytes; /* of the database's file, behind the import */
+	double start_s;
 	struct fleet_joins joins;
-	struct bench_counters memory; /* behind these joins */
-	struct fleet_joins small;     /* with the smallest cache */
+	struct fleet_joins small; /* with the smallest cache */
 };
 
-/* An instance of that token and size, from nothing to its figures. */
-enum jy_err fleet_measure(const struct bench_options *o, struct fleet_row *row,
+struct fleet;
+
+/* An instance and its fleet.  The server runs while it is measured only. */
+struct fleet_site {
+	const struct bench_options *options; /* borrowed */
+	struct bench_instance in;
+	struct fleet *fleet;
+	uint32_t devices;
+};
+
+/*
+ * Make the instance that row says, fill and start it; what that cost goes into
+ * row.  Whatever comes of it, *site is the caller's to free.
+ */
+enum jy_err fleet_site_new(struct fleet_site *site,
+    const struct bench_options *o, struct fleet_row *row,
     struct errctx *ec) JY_CHECK;
+void fleet_site_free(struct fleet_site *site);
+
+/*
+ * Joins with that key cache.  Unless first is the same site, it joins first,
+ * so that what is compared was measured right after one another.
+ */
+enum jy_err fleet_site_join(struct fleet_site *site, struct fleet_site *first,
+    uint32_t key_cache, struct fleet_joins *out, struct errctx *ec) JY_CHECK;
 
 /* ---- bench_fleet_devices.c ---- */
 
@@ -51,8 +75,6 @@ enum jy_err fleet_measure(const struct bench_options *o, struct fleet_row *row,
  * As many devices as one likes, none of them stored: EUIs and root key of each
  * come from its number and a random seed.
  */
-struct fleet;
-
 enum jy_err fleet_new(
     uint32_t devices, struct fleet **out, struct errctx *ec) JY_CHECK;
 void fleet_free(struct fleet *f);

@@ -67,9 +67,14 @@ device_make(struct fleet *f, uint32_t index, struct bench_device *out)
 
 /* ---- who joins ---- */
 
+/* That one, or the next that has a DevNonce left. */
 static struct bench_device *
 draw(struct fleet *f, uint32_t index)
 {
+	for (uint32_t i = 0;
+	     i < f->devices && f->dev_nonces[index] == UINT16_MAX; i++) {
+		index = (index + 1) % f->devices;
+	}
 	device_make(f, index, &f->drawn);
 	f->drawn.dev_nonce = f->dev_nonces[index]++;
 	return &f->drawn;

@@ -116,115 +116,155 @@ fill(struct bench_instance *in, const struct bench_options *o, struct fleet *f,
 	if (err == JY_OK) {
 		err = import(in, o, path, row, ec);
 	}
+	if (err == JY_OK) {
+		err = bench_server_counters(in, &row->imported, ec);
+	}
 	(void)unlink(path);
 	return err == JY_OK ? measure_store(in, row, ec) : err;
+}
+
+/* ---- its life ---- */
+
+/* The token's own work before and behind the import, on a busy machine. */
+static enum jy_err
+fill_between_floors(
+    struct fleet_site *site, struct fleet_row *row, struct errctx *ec)
+{
+	double before = 0, behind = 0;
+	enum jy_err err = fleet_floor(&site->in, site->options, &before, ec);
+
+	if (err == JY_OK) {
+		err = fill(&site->in, site->options, site->fleet, row, ec);
+	}
+	bench_server_stop(&site->in);
+	if (err == JY_OK) {
+		err = fleet_floor(&site->in, site->options, &behind, ec);
+	}
+	row->import_floor_per_s = (before + behind) / 2;
+	return err;
+}
+
+static enum jy_err
+time_start(struct fleet_site *site, struct fleet_row *row, struct errctx *ec)
+{
+	enum jy_err err =
+	    bench_server_start(&site->in, site->options, &row->start_s, ec);
+
+	bench_server_stop(&site->in);
+	return err;
+}
+
+enum jy_err
+fleet_site_new(struct fleet_site *site, const struct bench_options *o,
+    struct fleet_row *row, struct errctx *ec)
+{
+	enum jy_err err;
+
+	*site = (struct fleet_site){ .options = o, .devices = row->devices };
+	err = fleet_new(row->devices, &site->fleet, ec);
+	if (err == JY_OK) {
+		err = bench_instance_new(
+		    &site->in, row->token, row->workers, o, ec);
+	}
+	if (err == JY_OK) {
+		err = check_disk(&site->in, row->devices, ec);
+	}
+	if (err == JY_OK) {
+		err = fill_between_floors(site, row, ec);
+	}
+	return err == JY_OK ? time_start(site, row, ec) : err;
+}
+
+void
+fleet_site_free(struct fleet_site *site)
+{
+	bench_instance_free(&site->in);
+	fleet_free(site->fleet);
+	site->fleet = NULL;
 }
 
 /* ---- joining ---- */
 
 /* So that as many keys as there is room for are at hand. */
 static enum jy_err
-warm_up(const struct bench_instance *in, const struct bench_options *o,
-    struct fleet *f, uint32_t devices, struct errctx *ec)
+warm_up(const struct fleet_site *site, const struct bench_options *o,
+    struct errctx *ec)
 {
 	struct bench_options warm = *o;
 	struct bench_load load;
 
-	warm.joins = o->key_cache * in->workers;
-	if (warm.joins > devices) {
-		warm.joins = devices;
+	warm.joins = o->key_cache * site->in.workers;
+	if (warm.joins > site->devices) {
+		warm.joins = site->devices;
 	}
-	return bench_load_joins(in, &warm, fleet_in_turn(f), &load, ec);
+	return bench_load_joins(
+	    &site->in, &warm, fleet_in_turn(site->fleet), &load, ec);
 }
 
 static enum jy_err
-join(const struct bench_instance *in, const struct bench_options *o,
-    struct fleet *f, uint32_t devices, struct fleet_joins *out,
-    struct bench_counters *after, struct errctx *ec)
+join(const struct fleet_site *site, const struct bench_options *o,
+    struct fleet_joins *out, struct errctx *ec)
 {
 	struct bench_counters before;
-	enum jy_err err = warm_up(in, o, f, devices, ec);
+	enum jy_err err = warm_up(site, o, ec);
 	double joins;
 
 	if (err == JY_OK) {
-		err = bench_server_counters(in, &before, ec);
+		err = bench_server_counters(&site->in, &before, ec);
 	}
 	if (err == JY_OK) {
-		err =
-		    bench_load_joins(in, o, fleet_at_random(f), &out->load, ec);
+		err = bench_load_joins(
+		    &site->in, o, fleet_at_random(site->fleet), &out->load, ec);
 	}
 	if (err == JY_OK) {
-		err = bench_server_counters(in, after, ec);
+		err = bench_server_counters(&site->in, &out->after, ec);
 	}
 	if (err != JY_OK) {
 		return err;
 	}
 	joins = (double)out->load.done;
 	out->pkcs11_calls =
-	    (double)(after->pkcs11_calls - before.pkcs11_calls) / joins;
+	    (double)(out->after.pkcs11_calls - before.pkcs11_calls) / joins;
 	out->key_misses =
-	    (double)(after->key_misses - before.key_misses) / joins;
+	    (double)(out->after.key_misses - before.key_misses) / joins;
 	return JY_OK;
 }
 
-/* Once more, with the smallest cache. */
 static enum jy_err
-join_small(struct bench_instance *in, const struct bench_options *o,
-    struct fleet *f, struct fleet_row *row, struct errctx *ec)
+start_and_join(struct fleet_site *site, uint32_t key_cache,
+    struct fleet_joins *out, struct errctx *ec)
 {
-	struct bench_options small = *o;
-	struct bench_counters after;
+	struct bench_options o = *site->options;
 	enum jy_err err;
 
-	small.key_cache = FLEET_KEY_CACHE_MIN;
-	err = bench_instance_configure(in, &small, ec);
+	o.key_cache = key_cache;
+	err = bench_instance_configure(&site->in, &o, ec);
 	if (err == JY_OK) {
-		err = bench_server_start(in, &small, NULL, ec);
-	}
-	return err == JY_OK
-	    ? join(in, &small, f, row->devices, &row->small, &after, ec)
-	    : err;
-}
-
-static enum jy_err
-measure(struct bench_instance *in, const struct bench_options *o,
-    struct fleet *f, struct fleet_row *row, struct errctx *ec)
-{
-	enum jy_err err = fleet_floor(in, o, &row->import_floor_per_s, ec);
-
-	if (err == JY_OK) {
-		err = fill(in, o, f, row, ec);
-	}
-	bench_server_stop(in);
-	if (err == JY_OK) {
-		err = bench_server_start(in, o, &row->start_s, ec);
+		err = bench_server_start(&site->in, &o, NULL, ec);
 	}
 	if (err == JY_OK) {
-		err =
-		    join(in, o, f, row->devices, &row->joins, &row->memory, ec);
+		err = join(site, &o, out, ec);
 	}
-	bench_server_stop(in);
-	return err == JY_OK ? join_small(in, o, f, row, ec) : err;
+	bench_server_stop(&site->in);
+	return err;
 }
 
 enum jy_err
-fleet_measure(
-    const struct bench_options *o, struct fleet_row *row, struct errctx *ec)
+fleet_site_join(struct fleet_site *site, struct fleet_site *first,
+    uint32_t key_cache, struct fleet_joins *out, struct errctx *ec)
 {
-	struct bench_instance in = { .server = 0 };
-	struct fleet *f = NULL;
-	enum jy_err err = fleet_new(row->devices, &f, ec);
+	struct fleet_joins base = { .pkcs11_calls = 0 };
+	enum jy_err err = JY_OK;
 
-	if (err == JY_OK) {
-		err = bench_instance_new(&in, row->token, row->workers, o, ec);
+	if (first != site) {
+		err = start_and_join(first, key_cache, &base, ec);
 	}
 	if (err == JY_OK) {
-		err = check_disk(&in, row->devices, ec);
+		err = start_and_join(site, key_cache, out, ec);
 	}
 	if (err == JY_OK) {
-		err = measure(&in, o, f, row, ec);
+		out->ratio_to_first =
+		    first != site ? out->load.per_s / base.load.per_s : 1;
 	}
-	bench_instance_free(&in);
-	fleet_free(f);
 	return err;
 }

@@ -148,6 +148,15 @@ make_token(
 	return bench_run(in, argv, ec);
 }
 
+void
+bench_instance_select(const struct bench_instance *in)
+{
+	char path[BENCH_PATH_MAX + 32];
+
+	(void)snprintf(path, sizeof(path), "%s/softhsm2.conf", in->dir);
+	(void)setenv("SOFTHSM2_CONF", path, 1);
+}
+
 /* Directories and the files of the token's library. */
 static enum jy_err
 make_dir(struct bench_instance *in, struct errctx *ec)
@@ -172,8 +181,7 @@ make_dir(struct bench_instance *in, struct errctx *ec)
 	}
 	(void)snprintf(text, sizeof(text),
 	    "directories.tokendir = %s/tokens\nlog.level = ERROR\n", in->dir);
-	(void)snprintf(path, sizeof(path), "%s/softhsm2.conf", in->dir);
-	(void)setenv("SOFTHSM2_CONF", path, 1);
+	bench_instance_select(in);
 	return put_file(in, "softhsm2.conf", text, ec);
 }
 

@@ -150,6 +150,7 @@ bench_server_start(struct bench_instance *in, const struct bench_options *o,
 	uint64_t start_us = sys_mono_us();
 	enum jy_err err;
 
+	bench_instance_select(in);
 	bench_program_path(o, JY_SBINDIR, "joineryd", server);
 	err = bench_spawn(in, argv, &in->server, ec);
 	if (err == JY_OK) {
