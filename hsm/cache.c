@@ -399,6 +399,10 @@ cache_refresh(struct hsm_key *key, CK_OBJECT_HANDLE stale, struct errctx *ec)
 		}
 		destroy(hsm, key);
 		err = lane_run(hsm, fill, key, "find a key anew", ec);
+		if (err != JY_OK && key->is_stored) {
+			/* Perhaps it is kept differently by now: ask again. */
+			cache_forget(hsm, source_of(key));
+		}
 	}
 	lane_leave(hsm);
 	return err;

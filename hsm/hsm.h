@@ -102,8 +102,8 @@ void hsm_report_print(const struct hsm_report *report, FILE *out, bool json);
  * JY_EPIN: the token did not take the PIN, for whatever reason it gave: do
  * not try again by yourself;
  * JY_EMECH: a needed mechanism does not work; JY_EPOLICY: a guarantee in
- * require is not given; JY_ENOKEY: the token was not prepared (no canary or
- * import key).
+ * require is not given; JY_ENOKEY: the token was not prepared (no canary,
+ * audit or import key).
  */
 enum jy_err hsm_open(const struct hsm_config *config, struct hsm **out,
     struct hsm_report *report, struct errctx *ec) JY_CHECK;
@@ -119,9 +119,10 @@ struct hsm_setup {
 
 /*
  * Prepare a token: initialise it if asked to and it does not exist yet, then
- * create the import key (RSA-3072) and the canary key where they are missing.
- * Never touches a key that is there.  *created_import says whether the
- * import key is new.  JY_EPIN: the token did not take one of the PINs.
+ * create the import key (RSA-3072), the audit key and the canary key where
+ * they are missing.  Never touches a key that is there.  *created_import says
+ * whether the import key is new.  JY_EPIN: the token did not take one of the
+ * PINs.
  */
 enum jy_err hsm_setup(const struct hsm_setup *setup, bool *created_import,
     struct errctx *ec) JY_CHECK;
@@ -219,9 +220,10 @@ struct hsm_sealed {
 /*
  * Unwrap a sealed key in the token and keep it as a token object.  The length
  * must be that of an AES key of key_len octets.  JY_EINVAL: sealed for
- * another import key, or a wrong length; JY_EKCV: the check value does not
- * match; JY_ETOKENREQ: it does not unwrap.  On failure no object is left.
- * An older object of the same ID (left by an interrupted import) is removed.
+ * another import key (the detail names both), or a wrong length; JY_EKCV: the
+ * check value does not match; JY_ETOKENREQ: it does not unwrap.  On failure no
+ * object is left. An older object of the same ID (left by an interrupted
+ * import) is removed.
  */
 enum jy_err hsm_key_import(struct hsm *hsm, const struct hsm_sealed *sealed,
     size_t key_len, enum hsm_template template, const struct hsm_id *id,
@@ -295,7 +297,7 @@ struct hsm_stored {
 	uint8_t mac[HSM_BINDING_LEN]; /* over number, ID and blob */
 };
 
-/* On failure nothing of it is left. */
+/* JY_ENOKEY when the number is taken.  On failure nothing of it is left. */
 enum jy_err hsm_storage_make(
     struct hsm *hsm, uint32_t storage, struct errctx *ec) JY_CHECK;
 
@@ -340,16 +342,61 @@ enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
     uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
 
+/*
+ * How many key objects with an ID of len octets that begins with one of the
+ * letters the token had at start-up, and has by what this process did since.
+ */
+size_t hsm_key_count(struct hsm *hsm, const char *letters, size_t len);
+
 /* Destroy the token object; JY_ENOKEY when there is none. */
 enum jy_err hsm_key_destroy(
     struct hsm *hsm, const struct hsm_id *id, struct errctx *ec) JY_CHECK;
 
 #define HSM_PUBLIC_KEY_MAX 1024
 
-/* The import key's SubjectPublicKeyInfo (DER) and its SHA-256. */
-enum jy_err hsm_import_key(struct hsm *hsm, uint8_t der[HSM_PUBLIC_KEY_MAX],
-    size_t *der_len, uint8_t fingerprint[HSM_FINGERPRINT_LEN],
+#define HSM_IMPORT_KEYS_MAX 8
+
+/*
+ * Import keys have generations: hsm_setup makes the first, a rotation another
+ * one.  What is sealed for any of them is opened; the caller says which is
+ * offered.  Other processes make and destroy them too.
+ *
+ * An import key's SubjectPublicKeyInfo (DER) and its SHA-256.  One that was
+ * not seen yet is looked for in the token; JY_ENOKEY when it is not there.
+ */
+enum jy_err hsm_import_key(struct hsm *hsm, uint32_t generation,
+    uint8_t der[HSM_PUBLIC_KEY_MAX], size_t *der_len,
+    uint8_t fingerprint[HSM_FINGERPRINT_LEN], struct errctx *ec) JY_CHECK;
+
+/*
+ * The generations there are, in ascending order: those in the token now, or,
+ * unless it is to look there, those seen last.
+ */
+enum jy_err hsm_import_keys(struct hsm *hsm, bool look,
+    uint32_t generations[HSM_IMPORT_KEYS_MAX], size_t *n,
     struct errctx *ec) JY_CHECK;
+
+/* Make one of a generation that the token never had; it takes seconds. */
+enum jy_err hsm_import_key_make(
+    struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;
+
+/*
+ * A key that must be there is not: does this process perhaps not see it?
+ * SoftHSM loses sight of what another process makes in the token while this
+ * one makes something, too, and only a new process sees it then.  If this one
+ * has, true; hsm_canary is JY_ETOKEN from then on, so that it ends.
+ */
+bool hsm_distrust(struct hsm *hsm) JY_CHECK;
+
+/* JY_ENOKEY when there is none of that generation; never the last one. */
+enum jy_err hsm_import_key_destroy(
+    struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;
+
+/* ---- the audit log ---- */
+
+/* AES-CMAC under the audit key, which does nothing else. */
+enum jy_err hsm_audit_mac(struct hsm *hsm, const uint8_t *data, size_t len,
+    uint8_t mac[HSM_MAC_LEN], struct errctx *ec) JY_CHECK;
 
 /* ---- the operations of a join ---- */
 

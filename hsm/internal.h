@@ -63,7 +63,8 @@ const char *rv_name(CK_RV rv, char buf[RV_NAME_MAX]);
 
 /* Rows of the template table beyond those of enum hsm_template. */
 enum {
-	TEMPLATE_CANARY = HSM_TEMPLATE_COUNT, /* CMAC, never copied */
+	TEMPLATE_CANARY = HSM_TEMPLATE_COUNT, /* CMAC, never copied; also the
+						 audit key */
 	TEMPLATE_TRANSPORT,                   /* unwraps one sealed key */
 	TEMPLATE_KEYFILE, /* unwraps a file's keys, derives its MAC key */
 	TEMPLATE_LOOP,    /* wraps and unwraps one generated key */
@@ -98,6 +99,7 @@ struct template_spec {
 	enum template_origin origin;
 	CK_ULONG len;            /* of the key, in octets */
 	bool token;              /* a token object; else a session object */
+	bool loaded;             /* unwrapped by a U_LOADS key */
 	const struct hsm_id *id; /* NULL: none */
 	const char *label;       /* NULL: none */
 };
@@ -115,6 +117,7 @@ struct template
 	CK_ULONG len;
 	CK_MECHANISM_TYPE allowed[3];
 	CK_ATTRIBUTE unwraps[UNWRAP_ATTRS_MAX]; /* of CKA_UNWRAP_TEMPLATE */
+	CK_MECHANISM_TYPE unwraps_allowed[3];
 };
 
 void template_build(struct template *t, const struct hsm *hsm,
@@ -152,9 +155,9 @@ typedef CK_RV template_maker(
 CK_RV template_make(struct hsm *hsm, const struct template_spec *spec,
     template_maker *make, void *arg, CK_OBJECT_HANDLE *out);
 
-/* The attributes of the import key's two halves, likewise. */
-CK_RV template_import_pair(
-    struct hsm *hsm, CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private);
+/* The attributes of an import key's two halves, likewise. */
+CK_RV template_import_pair(struct hsm *hsm, const struct hsm_id *id,
+    CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private);
 
 /* ---- module.c ---- */
 
@@ -258,6 +261,7 @@ struct hsm_id id_of_text(const char *text);
 
 #define ID_CANARY "joinery-canary"
 #define ID_IMPORT "joinery-import"
+#define ID_AUDIT "joinery-audit"
 
 CK_RV index_load(struct hsm *hsm);
 void index_free(struct index *index);
@@ -398,6 +402,7 @@ void object_destroy(struct hsm *hsm, CK_OBJECT_HANDLE handle);
 /* A file's transport key, as a session object; under the lane. */
 struct hsm_transport {
 	CK_OBJECT_HANDLE handle;
+	uint8_t import_key[HSM_FINGERPRINT_LEN];
 	uint8_t ciphertext[TRANSPORT_CIPHERTEXT_MAX];
 	size_t len; /* 0: free */
 	unsigned pins;
@@ -434,9 +439,56 @@ CK_RV storage_load(struct hsm *hsm, const struct template_spec *spec,
 CK_RV storage_keep(struct hsm *hsm, const struct hsm_id *id,
     CK_OBJECT_HANDLE key, struct hsm_stored *stored);
 
+/* ---- importkey.c: under the lane ---- */
+
+/* An import key as this process has seen it last. */
+struct import_key {
+	uint32_t generation;
+	CK_OBJECT_HANDLE handle; /* of the private half */
+	uint8_t der[HSM_PUBLIC_KEY_MAX];
+	size_t der_len;
+	uint8_t modulus[512];
+	size_t modulus_len;
+	uint8_t exponent[8];
+	size_t exponent_len;
+	uint8_t fingerprint[HSM_FINGERPRINT_LEN];
+};
+
+/* A lane_work: see which there are; RV_NONE if there is none. */
+CK_RV import_scan(struct hsm *hsm, void *arg);
+/* A lane_work: make a pair; arg is its generation, uint32_t. */
+CK_RV import_make(struct hsm *hsm, void *arg);
+
+/* The one of the highest generation; there is one. */
+const struct import_key *import_newest(const struct hsm *hsm);
+
+/*
+ * Is there an import key of that fingerprint, and can the ciphertext be for
+ * it?  Looks in the token again if not; JY_EINVAL.
+ */
+enum jy_err import_check(struct hsm *hsm,
+    const uint8_t fingerprint[HSM_FINGERPRINT_LEN], size_t ciphertext_len,
+    struct errctx *ec) JY_CHECK;
+
+/* A transport key under an import key. */
+struct import_unwrap {
+	const uint8_t *import_key; /* its fingerprint */
+	const uint8_t *ciphertext;
+	size_t len;
+};
+
+/* Unwrap it; RV_NONE when the import key was destroyed meanwhile. */
+CK_RV import_unwrap(struct hsm *hsm, const struct import_unwrap *w,
+    const struct template_spec *spec, CK_OBJECT_HANDLE *out);
+
+/* ---- audit.c ---- */
+
+/* A lane_work: find the audit key. */
+CK_RV audit_find(struct hsm *hsm, void *arg);
+
 /* ---- setup.c ---- */
 
-/* The import key and canary are there: find them and learn what they say. */
+/* Canary, audit and import key are there: learn what they say. */
 enum jy_err setup_find(struct hsm *hsm, struct errctx *ec);
 
 /* ---- probe.c, policy.c ---- */
@@ -477,14 +529,11 @@ struct hsm {
 	uint8_t canary_kcv[HSM_IDENTITY_LEN];
 	bool canary_known;
 
-	CK_OBJECT_HANDLE import_private;
-	uint8_t import_der[HSM_PUBLIC_KEY_MAX];
-	size_t import_der_len;
-	uint8_t import_modulus[512];
-	size_t import_modulus_len;
-	uint8_t import_exponent[8];
-	size_t import_exponent_len;
-	uint8_t import_fingerprint[HSM_FINGERPRINT_LEN];
+	CK_OBJECT_HANDLE audit;
+	_Atomic bool wrote;      /* made or destroyed a token object */
+	_Atomic bool distrusted; /* may not see what others made */
+	struct import_key imports[HSM_IMPORT_KEYS_MAX]; /* by generation */
+	size_t import_count;
 
 	struct hsm_transport transports[TRANSPORTS_MAX];
 	uint64_t transport_uses;

@@ -175,16 +175,14 @@ import(struct hsm *hsm, void *arg)
 	const struct template_spec transport_spec = {
 		.row = TEMPLATE_TRANSPORT, .origin = ORIGIN_UNWRAP, .len = 32
 	};
-	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	struct unwrap oaep = { { CKM_RSA_PKCS_OAEP, &params, sizeof(params) },
-		hsm->import_private, sealed->transport_key,
-		sealed->transport_key_len };
+	const struct import_unwrap transport = { sealed->import_key,
+		sealed->transport_key, sealed->transport_key_len };
 	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
 		.blob = sealed->wrapped_key,
 		.blob_len = sealed->wrapped_key_len };
 	CK_RV rv;
 
-	rv = template_make(hsm, &transport_spec, unwrap_make, &oaep, &u.key);
+	rv = import_unwrap(hsm, &transport, &transport_spec, &u.key);
 	if (rv != CKR_OK) {
 		return rv;
 	}
@@ -194,39 +192,23 @@ import(struct hsm *hsm, void *arg)
 }
 
 static enum jy_err
-check_sealed(const struct hsm *hsm, const struct hsm_sealed *sealed,
-    size_t key_len, struct errctx *ec)
-{
-	if (memcmp(sealed->import_key, hsm->import_fingerprint,
-		HSM_FINGERPRINT_LEN) != 0) {
-		return err_set(
-		    ec, JY_EINVAL, "key is sealed for another import key");
-	}
-	if (sealed->transport_key_len != hsm->import_modulus_len) {
-		return err_set(ec, JY_EINVAL,
-		    "transport key has %zu octets, not %zu",
-		    sealed->transport_key_len, hsm->import_modulus_len);
-	}
-	if (sealed->wrapped_key_len != key_len + 8) {
-		return err_set(ec, JY_EINVAL,
-		    "wrapped key has %zu octets, not %zu",
-		    sealed->wrapped_key_len, key_len + 8);
-	}
-	return JY_OK;
-}
-
-static enum jy_err
 import_sealed(struct hsm *hsm, const struct hsm_sealed *sealed,
     struct landing *l, struct errctx *ec)
 {
-	enum jy_err err = check_sealed(hsm, sealed, l->spec.len, ec);
+	enum jy_err err;
 
-	if (err != JY_OK) {
-		return err;
+	if (sealed->wrapped_key_len != l->spec.len + 8) {
+		return err_set(ec, JY_EINVAL,
+		    "wrapped key has %zu octets, not %zu",
+		    sealed->wrapped_key_len, (size_t)l->spec.len + 8);
 	}
 	l->sealed = sealed;
 	lane_enter(hsm);
-	err = lane_run(hsm, import, l, "import a key", ec);
+	err = import_check(
+	    hsm, sealed->import_key, sealed->transport_key_len, ec);
+	if (err == JY_OK) {
+		err = lane_run(hsm, import, l, "import a key", ec);
+	}
 	lane_leave(hsm);
 	return err == JY_OK ? landing_verdict(l, ec) : err;
 }

@@ -87,6 +87,22 @@ index_put(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE handle)
 	row->handle = handle;
 }
 
+size_t
+hsm_key_count(struct hsm *hsm, const char *letters, size_t len)
+{
+	size_t n = 0;
+
+	lane_enter(hsm);
+	for (size_t i = 0; i < hsm->index.cap; i++) {
+		const struct index_row *row = &hsm->index.rows[i];
+
+		n += row->id.len == len && row->handle != CK_INVALID_HANDLE &&
+		    strchr(letters, row->id.b[0]) != NULL;
+	}
+	lane_leave(hsm);
+	return n;
+}
+
 void
 index_free(struct index *index)
 {
@@ -272,6 +288,7 @@ object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 		if (rv != CKR_OK || n == 0) {
 			return rv;
 		}
+		atomic_store(&hsm->wrote, true);
 		rv = P11(hsm, C_DestroyObject(hsm->anchor, found));
 		if (rv != CKR_OK) {
 			return rv;

@@ -214,17 +214,30 @@ try_concatenate(struct hsm *hsm, bool *refused)
 	return rv;
 }
 
-/* Make the key that may not leave leave, where its unwrapping key forbids. */
+/* A template_maker: unwrap_make, of a key that may leave. */
+static CK_RV
+unwrap_boldly(
+    struct hsm *hsm, struct template *t, void *arg, CK_OBJECT_HANDLE *out)
+{
+	CK_BBOOL yes = CK_TRUE;
+
+	for (CK_ULONG i = 0; i < t->count; i++) {
+		if (t->attr[i].type == CKA_EXTRACTABLE) {
+			t->attr[i].pValue = &yes;
+		}
+	}
+	return unwrap_make(hsm, t, arg, out);
+}
+
+/* Unwrap a key so that it could leave, where its unwrapping key forbids. */
 static CK_RV
 try_unwrap_extractable(
     struct hsm *hsm, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE key, bool *refused)
 {
-	const struct template_spec meek = {
-		.row = HSM_MAC, .origin = ORIGIN_UNWRAP, .len = 16
-	};
-	const struct template_spec bold = {
-		.row = TEMPLATE_PARCEL, .origin = ORIGIN_UNWRAP, .len = 16
-	};
+	const struct template_spec meek = { .row = HSM_ROOT,
+		.origin = ORIGIN_UNWRAP,
+		.len = 16,
+		.loaded = true };
 	CK_OBJECT_HANDLE out = CK_INVALID_HANDLE;
 	uint8_t blob[24];
 	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
@@ -239,8 +252,8 @@ try_unwrap_extractable(
 	trial_destroy(hsm, out);
 	if (rv == CKR_OK) {
 		out = CK_INVALID_HANDLE;
-		rv = judge(
-		    template_make(hsm, &bold, unwrap_make, &u, &out), refused);
+		rv = judge(template_make(hsm, &meek, unwrap_boldly, &u, &out),
+		    refused);
 		trial_destroy(hsm, out);
 	}
 	return rv;

@@ -99,10 +99,11 @@ run_key_gen(struct probe *p)
 	return rv;
 }
 
-/* The import key's public half as a session object. */
+/* An import key's public half as a session object. */
 static CK_RV
 make_public(struct hsm *hsm, CK_OBJECT_HANDLE *out)
 {
+	const struct import_key *key = import_newest(hsm);
 	CK_OBJECT_CLASS class = CKO_PUBLIC_KEY;
 	CK_KEY_TYPE type = CKK_RSA;
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
@@ -114,9 +115,9 @@ make_public(struct hsm *hsm, CK_OBJECT_HANDLE *out)
 		{ CKA_ENCRYPT, &yes, sizeof(yes) },
 		{ CKA_VERIFY, &no, sizeof(no) },
 		{ CKA_WRAP, &no, sizeof(no) },
-		{ CKA_MODULUS, hsm->import_modulus, hsm->import_modulus_len },
-		{ CKA_PUBLIC_EXPONENT, hsm->import_exponent,
-		    hsm->import_exponent_len },
+		{ CKA_MODULUS, p11_in(key->modulus), key->modulus_len },
+		{ CKA_PUBLIC_EXPONENT, p11_in(key->exponent),
+		    key->exponent_len },
 	};
 
 	return P11(
@@ -157,11 +158,11 @@ run_oaep(struct probe *p)
 		.row = TEMPLATE_TRANSPORT, .origin = ORIGIN_UNWRAP, .len = 32
 	};
 	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	uint8_t blob[sizeof(p->hsm->import_modulus)];
+	uint8_t blob[sizeof(p->hsm->imports[0].modulus)];
 	CK_ULONG len = sizeof(blob);
 	struct unwrap u = {
 		.mechanism = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) },
-		.key = p->hsm->import_private,
+		.key = import_newest(p->hsm)->handle,
 		.blob = blob,
 	};
 	CK_RV rv = encrypt_transport(p->hsm, blob, &len);

@@ -352,12 +352,26 @@ lane_run(struct hsm *hsm, lane_work *work, void *arg, const char *what,
 	return rv == CKR_OK ? JY_OK : session_fail(&hsm->scratch, what, rv, ec);
 }
 
+bool
+hsm_distrust(struct hsm *hsm)
+{
+	if (!atomic_load(&hsm->wrote)) {
+		return false;
+	}
+	atomic_store(&hsm->distrusted, true);
+	return true;
+}
+
 enum jy_err
 hsm_canary(struct hsm *hsm, struct hsm_session *s, struct errctx *ec)
 {
 	CK_RV rv = canary_verdict(s);
 	char name[RV_NAME_MAX];
 
+	if (atomic_load(&hsm->distrusted)) {
+		return err_set(ec, JY_ETOKEN,
+		    "this process does not see all keys of the token");
+	}
 	if (rv != CKR_OK && rv_class(rv) != RV_TOKEN) {
 		rv = canary_verdict(s); /* in a session of its own */
 	}

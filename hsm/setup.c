@@ -1,141 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Preparing a token, and finding what was prepared: the import key, which
- * unwraps what admins send, and the canary, which tells by a known answer
- * that the token lives and is the one it was.
- *
- * The import key is told by its private half: its modulus is read from the
- * object that unwraps, so nobody can slip in another public key.
+ * unwraps what admins send; the audit key; and the canary, which tells by a
+ * known answer that the token lives and is the one it was.
  */
 #include <string.h>
 
 #include "hsm/internal.h"
-#include "src/base/bytes.h"
 
 #define SLOTS_MAX 256
 
-/* ---- SubjectPublicKeyInfo (RFC 5280, RFC 8017) ---- */
-
-/* Octets of tag and length before n octets of content. */
-static size_t
-der_head_len(size_t n)
-{
-	return n < 0x80 ? 2 : n < 0x100 ? 3 : 4;
-}
-
-static void
-der_head(struct writer *w, uint8_t tag, size_t n)
-{
-	writer_u8(w, tag);
-	if (n >= 0x80) {
-		writer_u8(w, n < 0x100 ? 0x81 : 0x82);
-	}
-	writer_be(w, n, n < 0x100 ? 1 : 2);
-}
-
-/* An INTEGER's content: a zero keeps the sign bit clear. */
-static size_t
-der_uint_len(const uint8_t *p, size_t n)
-{
-	return n + (p[0] >> 7);
-}
-
-static void
-der_uint(struct writer *w, const uint8_t *p, size_t n)
-{
-	der_head(w, 0x02, der_uint_len(p, n));
-	writer_zeros(w, p[0] >> 7);
-	writer_copy(w, p, n);
-}
-
-static bool
-import_encode(struct hsm *hsm)
-{
-	/* SEQUENCE { OBJECT IDENTIFIER rsaEncryption, NULL } */
-	static const uint8_t algorithm[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86,
-		0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
-	const uint8_t *n = hsm->import_modulus, *e = hsm->import_exponent;
-	size_t n_len = der_uint_len(n, hsm->import_modulus_len);
-	size_t e_len = der_uint_len(e, hsm->import_exponent_len);
-	size_t key = der_head_len(n_len) + n_len + der_head_len(e_len) + e_len;
-	size_t bits = 1 + der_head_len(key) + key;
-	struct writer w;
-
-	writer_init(&w, hsm->import_der, sizeof(hsm->import_der));
-	der_head(&w, 0x30, sizeof(algorithm) + der_head_len(bits) + bits);
-	writer_copy(&w, algorithm, sizeof(algorithm));
-	der_head(&w, 0x03, bits);
-	writer_u8(&w, 0); /* no unused bits */
-	der_head(&w, 0x30, key);
-	der_uint(&w, n, hsm->import_modulus_len);
-	der_uint(&w, e, hsm->import_exponent_len);
-	hsm->import_der_len = w.len;
-	return writer_ok(&w);
-}
-
 /* ---- finding ---- */
-
-/* Drop leading zeros, of which some tokens give one. */
-static size_t
-trim(uint8_t *p, size_t len)
-{
-	size_t zeros = 0;
-
-	while (zeros + 1 < len && p[zeros] == 0) {
-		zeros++;
-	}
-	memmove(p, p + zeros, len - zeros);
-	return len - zeros;
-}
-
-static CK_RV
-import_read(struct hsm *hsm)
-{
-	CK_ATTRIBUTE attr[] = {
-		{ CKA_MODULUS, hsm->import_modulus,
-		    sizeof(hsm->import_modulus) },
-		{ CKA_PUBLIC_EXPONENT, hsm->import_exponent,
-		    sizeof(hsm->import_exponent) },
-	};
-	CK_RV rv;
-
-	rv = P11(hsm,
-	    C_GetAttributeValue(hsm->scratch.handle, hsm->import_private, attr,
-		ARRAY_LEN(attr)));
-	if (rv != CKR_OK) {
-		return rv;
-	}
-	if (attr[0].ulValueLen < 256 ||
-	    attr[0].ulValueLen > sizeof(hsm->import_modulus) ||
-	    attr[1].ulValueLen < 1 ||
-	    attr[1].ulValueLen > sizeof(hsm->import_exponent)) {
-		return RV_NONSENSE;
-	}
-	hsm->import_modulus_len = trim(hsm->import_modulus, attr[0].ulValueLen);
-	hsm->import_exponent_len =
-	    trim(hsm->import_exponent, attr[1].ulValueLen);
-	return import_encode(hsm) ? CKR_OK : RV_NONSENSE;
-}
-
-/* A lane_work: the import key and what it says. */
-static CK_RV
-import_find(struct hsm *hsm, void *arg)
-{
-	struct hsm_id id = id_of_text(ID_IMPORT);
-	CK_RV rv;
-
-	(void)arg;
-	rv = object_find(hsm, hsm->scratch.handle, CKO_PRIVATE_KEY, &id,
-	    &hsm->import_private);
-	if (rv == CKR_OK) {
-		rv = import_read(hsm);
-	}
-	if (rv == CKR_OK) {
-		rv = op_digest(hsm, hsm->scratch.handle, hsm->import_der,
-		    hsm->import_der_len, hsm->import_fingerprint);
-	}
-	return rv;
-}
 
 /* A lane_work: the canary and its answer. */
 static CK_RV
@@ -194,49 +69,49 @@ setup_find(struct hsm *hsm, struct errctx *ec)
 {
 	enum jy_err err = find_prepared(hsm, canary_find, "canary key", ec);
 
+	if (err == JY_OK) {
+		err = find_prepared(hsm, audit_find, "audit key", ec);
+	}
 	return err != JY_OK ? err
-			    : find_prepared(hsm, import_find, "import key", ec);
-}
-
-enum jy_err
-hsm_import_key(struct hsm *hsm, uint8_t der[HSM_PUBLIC_KEY_MAX],
-    size_t *der_len, uint8_t fingerprint[HSM_FINGERPRINT_LEN],
-    struct errctx *ec)
-{
-	(void)ec;
-	memcpy(der, hsm->import_der, hsm->import_der_len);
-	*der_len = hsm->import_der_len;
-	memcpy(fingerprint, hsm->import_fingerprint, HSM_FINGERPRINT_LEN);
-	return JY_OK;
+			    : find_prepared(hsm, import_scan, "import key", ec);
 }
 
 /* ---- making ---- */
 
 static CK_RV
-import_make(struct hsm *hsm)
+first_import_make(struct hsm *hsm)
 {
-	CK_OBJECT_HANDLE public, private;
-	CK_RV rv = template_import_pair(hsm, &public, &private);
+	uint32_t generation = 1;
 
-	if (rv == CKR_OK) {
-		(void)P11(hsm, C_DestroyObject(hsm->anchor, public));
-	}
-	return rv;
+	return import_make(hsm, &generation);
+}
+
+/* A key that makes MACs, whose CKA_ID is its label. */
+static CK_RV
+mac_key_make(struct hsm *hsm, const char *label, CK_ULONG len)
+{
+	struct hsm_id id = id_of_text(label);
+	const struct template_spec spec = { .row = TEMPLATE_CANARY,
+		.origin = ORIGIN_GENERATE,
+		.len = len,
+		.token = true,
+		.id = &id,
+		.label = label };
+	CK_OBJECT_HANDLE key;
+
+	return template_make(hsm, &spec, generate_make, NULL, &key);
 }
 
 static CK_RV
 canary_make(struct hsm *hsm)
 {
-	struct hsm_id id = id_of_text(ID_CANARY);
-	const struct template_spec spec = { .row = TEMPLATE_CANARY,
-		.origin = ORIGIN_GENERATE,
-		.len = 16,
-		.token = true,
-		.id = &id,
-		.label = ID_CANARY };
-	CK_OBJECT_HANDLE key;
+	return mac_key_make(hsm, ID_CANARY, 16);
+}
 
-	return template_make(hsm, &spec, generate_make, NULL, &key);
+static CK_RV
+audit_make(struct hsm *hsm)
+{
+	return mac_key_make(hsm, ID_AUDIT, 32);
 }
 
 /* See that the object is there; *made says whether it had to be made. */
@@ -280,7 +155,11 @@ prepare(struct hsm *hsm, bool *created_import, struct errctx *ec)
 		    hsm, canary_find, canary_make, "canary key", &made, ec);
 	}
 	if (err == JY_OK) {
-		err = ensure(hsm, import_find, import_make, "import key",
+		err =
+		    ensure(hsm, audit_find, audit_make, "audit key", &made, ec);
+	}
+	if (err == JY_OK) {
+		err = ensure(hsm, import_scan, first_import_make, "import key",
 		    created_import, ec);
 	}
 	return err;

@@ -12,8 +12,8 @@
  * and where CKA_UNWRAP_TEMPLATE holds the token sees to it.  The other one
  * serves when a storage key is replaced.
  *
- * The parts are used as session-object copies, as keys of the cache are.  All
- * of this runs under the lane.
+ * The parts of every join are used as session-object copies, as keys of the
+ * cache are; the other two may not be copied.  All of this runs under the lane.
  */
 #include <string.h>
 
@@ -73,49 +73,79 @@ storage_forget(struct hsm *hsm, struct storage *s)
 	*s = (struct storage){ 0 };
 }
 
-/* Its place: that of this storage key, else the one unused for longest. */
+/* NULL: nothing of it is at hand. */
+static struct storage *
+storage_at_hand(struct hsm *hsm, uint32_t id)
+{
+	for (size_t i = 0; i < STORAGES_MAX; i++) {
+		if (hsm->storages[i].id == id) {
+			return &hsm->storages[i];
+		}
+	}
+	return NULL;
+}
+
+/* Its place: the one it has, else the one unused for longest. */
 static struct storage *
 storage_place(struct hsm *hsm, uint32_t id)
 {
-	struct storage *oldest = &hsm->storages[0];
+	struct storage *place = storage_at_hand(hsm, id);
 
-	for (size_t i = 0; i < STORAGES_MAX; i++) {
-		struct storage *s = &hsm->storages[i];
-
-		if (s->id == id) {
-			return s;
-		}
-		if (s->used < oldest->used) {
-			oldest = s;
+	if (place != NULL) {
+		return place;
+	}
+	place = &hsm->storages[0];
+	for (size_t i = 1; i < STORAGES_MAX; i++) {
+		if (hsm->storages[i].used < place->used) {
+			place = &hsm->storages[i];
 		}
 	}
-	storage_forget(hsm, oldest);
-	oldest->id = id;
-	return oldest;
+	storage_forget(hsm, place);
+	place->id = id;
+	return place;
+}
+
+/* From the token; only what is there drives another out of its place. */
+static CK_RV
+part_fetch(struct hsm *hsm, uint32_t storage, enum storage_part part)
+{
+	bool copied = part == STORAGE_LOAD || part == STORAGE_BIND;
+	struct hsm_id id = part_id(storage, part);
+	CK_OBJECT_HANDLE original, made;
+	struct storage *s;
+	bool owned = false;
+	CK_RV rv = object_lookup(hsm, &id, &original);
+
+	if (rv != CKR_OK) {
+		return rv;
+	}
+	made = original;
+	if (copied) {
+		rv = object_copy(hsm, original, &made, &owned);
+	}
+	if (rv == CKR_OK) {
+		s = storage_place(hsm, storage);
+		s->part[part].handle = made;
+		s->part[part].owned = owned;
+	}
+	return rv;
 }
 
 static CK_RV
 part_get(struct hsm *hsm, uint32_t storage, enum storage_part part,
     CK_OBJECT_HANDLE *out)
 {
-	struct storage *s = storage_place(hsm, storage);
-	struct hsm_id id = part_id(storage, part);
-	CK_OBJECT_HANDLE original;
+	struct storage *s = storage_at_hand(hsm, storage);
 	CK_RV rv = CKR_OK;
 
-	s->used = ++hsm->storage_uses;
-	if (s->part[part].handle == CK_INVALID_HANDLE) {
-		rv = object_lookup(hsm, &id, &original);
-		if (rv == CKR_OK) {
-			rv = object_copy(hsm, original, &s->part[part].handle,
-			    &s->part[part].owned);
-		}
-		if (rv != CKR_OK) {
-			s->part[part].handle = CK_INVALID_HANDLE;
-			return rv;
-		}
+	if (s == NULL || s->part[part].handle == CK_INVALID_HANDLE) {
+		rv = part_fetch(hsm, storage, part);
+		s = storage_at_hand(hsm, storage);
 	}
-	*out = s->part[part].handle;
+	if (rv == CKR_OK && s != NULL) {
+		s->used = ++hsm->storage_uses;
+		*out = s->part[part].handle;
+	}
 	return rv;
 }
 
@@ -227,7 +257,10 @@ CK_RV
 storage_load(struct hsm *hsm, const struct template_spec *spec,
     const struct hsm_stored *stored, CK_OBJECT_HANDLE *out)
 {
-	return take(hsm, spec, STORAGE_LOAD, spec->id, stored, out);
+	struct template_spec loaded = *spec;
+
+	loaded.loaded = true;
+	return take(hsm, &loaded, STORAGE_LOAD, spec->id, stored, out);
 }
 
 CK_RV
@@ -362,6 +395,22 @@ parts_destroy(struct hsm *hsm, uint32_t storage)
 	return first;
 }
 
+/* No number is used twice, not even by chance: RV_MANY. */
+static CK_RV
+parts_absent(struct hsm *hsm, uint32_t storage)
+{
+	CK_OBJECT_HANDLE key;
+	CK_RV rv = RV_NONE;
+
+	for (unsigned i = 0; rv == RV_NONE && i < STORAGE_PARTS; i++) {
+		struct hsm_id id = part_id(storage, (enum storage_part)i);
+
+		rv = object_find(
+		    hsm, hsm->scratch.handle, CKO_SECRET_KEY, &id, &key);
+	}
+	return rv == RV_NONE ? CKR_OK : rv == CKR_OK ? RV_MANY : rv;
+}
+
 /* A lane_work; arg is the number. */
 static CK_RV
 storage_make(struct hsm *hsm, void *arg)
@@ -373,8 +422,12 @@ storage_make(struct hsm *hsm, void *arg)
 		.key = CK_INVALID_HANDLE,
 		.blob = blob,
 		.blob_len = sizeof(blob) };
-	CK_RV rv = generate_wrapped(hsm, STORAGE_LEN, &u.key, &key, blob);
+	CK_RV rv = parts_absent(hsm, *storage);
 
+	if (rv != CKR_OK) {
+		return rv; /* what is there is not ours to destroy */
+	}
+	rv = generate_wrapped(hsm, STORAGE_LEN, &u.key, &key, blob);
 	for (unsigned i = 0; rv == CKR_OK && i < STORAGE_PARTS; i++) {
 		rv = part_make(hsm, *storage, (enum storage_part)i, &u);
 	}

@@ -11,9 +11,13 @@
  * SoftHSM cannot copy such an object to a session object at all
  * (CKR_ATTRIBUTE_READ_ONLY for CKA_TOKEN).  There, and only if the token
  * holds to CKA_ALLOWED_MECHANISMS, they stay modifiable.  That gives nothing
- * to whoever has the PIN: SENSITIVE, EXTRACTABLE and ALLOWED_MECHANISMS
- * cannot be undone, and no mechanism allowed has a use that DERIVE does not
- * give already.  A token that does neither has its objects used directly.
+ * to whoever has the PIN, of a root key: SENSITIVE, EXTRACTABLE and
+ * ALLOWED_MECHANISMS cannot be undone, and no mechanism allowed has a use that
+ * DERIVE does not give already; nor of a KEK that unwraps what was sent to its
+ * owner.  It would of the part of a storage key that wraps: made to unwrap, it
+ * lets root keys leave.  So that part, and the one that moves keys, are neither
+ * copied nor modifiable.  A token that does neither has its objects used
+ * directly.
  *
  * NSS softokn takes neither CKA_COPYABLE nor CKA_ALLOWED_MECHANISMS in token
  * objects (CKR_GENERAL_ERROR).  An attribute is left out only where the
@@ -53,11 +57,11 @@ static const struct {
 	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_PASSAGE] = { U_SIGN | U_EXTRACTABLE,
 	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
-	[TEMPLATE_STORAGE_WRAP] = { U_WRAP | U_COPIED,
+	[TEMPLATE_STORAGE_WRAP] = { U_WRAP,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_LOAD] = { U_UNWRAP | U_LOADS | U_COPIED,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
-	[TEMPLATE_STORAGE_MOVE] = { U_UNWRAP | U_MOVES | U_COPIED,
+	[TEMPLATE_STORAGE_MOVE] = { U_UNWRAP | U_MOVES,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_BIND] = { U_SIGN | U_COPIED,
 	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
@@ -109,10 +113,10 @@ put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
 /*
  * What a key that unwraps lets its keys do.  Tokens compare it with what
  * C_UnwrapKey asks for, and some want every attribute of it asked for: each
- * stands in put_usage too.
+ * stands in put_usage and put_allowed too.
  */
 static void
-put_unwrap_template(struct template *t, unsigned may)
+put_unwrap_template(struct template *t, unsigned may, bool with_allowed)
 {
 	static const CK_ATTRIBUTE_TYPE always_off[] = { CKA_ENCRYPT, CKA_VERIFY,
 		CKA_WRAP, CKA_UNWRAP };
@@ -135,6 +139,13 @@ put_unwrap_template(struct template *t, unsigned may)
 	for (size_t i = 0; moves && i < ARRAY_LEN(moved_off); i++) {
 		a[n++] = (CK_ATTRIBUTE){ moved_off[i], &p11_false,
 			sizeof(p11_false) };
+	}
+	/* Without it, other mechanisms would tell the key by and by. */
+	if (!moves && with_allowed) {
+		memcpy(t->unwraps_allowed, template_table[HSM_ROOT].allowed,
+		    sizeof(t->unwraps_allowed));
+		a[n++] = (CK_ATTRIBUTE){ CKA_ALLOWED_MECHANISMS,
+			t->unwraps_allowed, sizeof(t->unwraps_allowed) };
 	}
 	jy_assert(n <= UNWRAP_ATTRS_MAX);
 	put(t, CKA_UNWRAP_TEMPLATE, a, n * sizeof(a[0]));
@@ -159,11 +170,14 @@ template_build(
 	put_bool(t, CKA_TOKEN, spec->token);
 	put_usage(t, may);
 	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
-		put_allowed(t, template_table[spec->row].allowed);
+		/* One list for all that is loaded: usage says the rest. */
+		put_allowed(t,
+		    template_table[spec->loaded ? HSM_ROOT : spec->row]
+			.allowed);
 	}
 	if ((may & (U_LOADS | U_MOVES)) != 0 &&
 	    (quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0) {
-		put_unwrap_template(t, may);
+		put_unwrap_template(t, may, (quirks & QUIRK_NO_ALLOWED) == 0);
 	}
 	if (spec->id != NULL) {
 		put(t, CKA_ID, spec->id->b, spec->id->len);
@@ -193,7 +207,7 @@ template_build_trial(
 	put_usage(t, may);
 	put_allowed(t, allowed);
 	if ((may & (U_LOADS | U_MOVES)) != 0) {
-		put_unwrap_template(t, may);
+		put_unwrap_template(t, may, true);
 	}
 	put_bool(t, CKA_COPYABLE, (may & U_COPIED) != 0);
 	put_bool(t, CKA_MODIFIABLE, (may & U_MODIFIABLE) != 0);
@@ -283,6 +297,9 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
 {
 	struct making m = { spec, make, arg, out };
 
+	if (spec->token) {
+		atomic_store(&hsm->wrote, true);
+	}
 	return try_relaxed(
 	    hsm, spec->token, template_table[spec->row].may, make_once, &m);
 }
@@ -305,7 +322,7 @@ build_import_private(
 	put_bool(t, CKA_UNWRAP, true);
 	put_bool(t, CKA_DERIVE, false);
 	put(t, CKA_ID, id->b, id->len);
-	put(t, CKA_LABEL, ID_IMPORT, strlen(ID_IMPORT));
+	put(t, CKA_LABEL, id->b, id->len);
 	if ((quirks & QUIRK_NO_ALLOWED) == 0) {
 		put(t, CKA_ALLOWED_MECHANISMS, t->allowed,
 		    sizeof(t->allowed[0]));
@@ -317,6 +334,7 @@ build_import_private(
 }
 
 struct pair {
+	const struct hsm_id *id;
 	CK_OBJECT_HANDLE *public, *private;
 };
 
@@ -325,7 +343,6 @@ make_pair(struct hsm *hsm, void *arg)
 {
 	static const CK_BYTE exponent[] = { 1, 0, 1 };
 	CK_MECHANISM generate = { CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0 };
-	struct hsm_id id = id_of_text(ID_IMPORT);
 	struct template pub = { .len = 3072 };
 	struct template priv;
 	const struct pair *p = arg;
@@ -338,17 +355,18 @@ make_pair(struct hsm *hsm, void *arg)
 	put_bool(&pub, CKA_ENCRYPT, true);
 	put_bool(&pub, CKA_VERIFY, false);
 	put_bool(&pub, CKA_WRAP, false);
-	build_import_private(&priv, hsm, &id);
+	build_import_private(&priv, hsm, p->id);
+	atomic_store(&hsm->wrote, true);
 	return P11(hsm,
 	    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr, pub.count,
 		priv.attr, priv.count, p->public, p->private));
 }
 
 CK_RV
-template_import_pair(
-    struct hsm *hsm, CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
+template_import_pair(struct hsm *hsm, const struct hsm_id *id,
+    CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
 {
-	struct pair p = { public, private };
+	struct pair p = { id, public, private };
 
 	return try_relaxed(hsm, true, 0, make_pair, &p);
 }

@@ -7,19 +7,21 @@
 #include <string.h>
 
 #include "hsm/internal.h"
-#include "src/base/hex.h"
 
 #define TRANSPORT_LEN 32
 
 /* ---- the few there are ---- */
 
 static struct hsm_transport *
-transport_find(struct hsm *hsm, const uint8_t *ciphertext, size_t len)
+transport_find(struct hsm *hsm, const uint8_t import_key[HSM_FINGERPRINT_LEN],
+    const uint8_t *ciphertext, size_t len)
 {
 	for (size_t i = 0; i < TRANSPORTS_MAX; i++) {
 		struct hsm_transport *t = &hsm->transports[i];
 
 		if (t->len == len &&
+		    memcmp(t->import_key, import_key, sizeof(t->import_key)) ==
+			0 &&
 		    memcmp(t->ciphertext, ciphertext, len) == 0) {
 			return t;
 		}
@@ -52,12 +54,10 @@ transport_fill(struct hsm *hsm, void *arg)
 	const struct template_spec spec = { .row = TEMPLATE_KEYFILE,
 		.origin = ORIGIN_UNWRAP,
 		.len = TRANSPORT_LEN };
-	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	struct unwrap oaep = { { CKM_RSA_PKCS_OAEP, &params, sizeof(params) },
-		hsm->import_private, t->ciphertext, t->len };
+	const struct import_unwrap w = { t->import_key, t->ciphertext, t->len };
 
 	t->handle = CK_INVALID_HANDLE;
-	return template_make(hsm, &spec, unwrap_make, &oaep, &t->handle);
+	return import_unwrap(hsm, &w, &spec, &t->handle);
 }
 
 static void
@@ -69,8 +69,9 @@ transport_forget(struct hsm *hsm, struct hsm_transport *t)
 
 /* Under the lane. */
 static enum jy_err
-transport_add(struct hsm *hsm, const uint8_t *ciphertext, size_t len,
-    struct hsm_transport **out, struct errctx *ec)
+transport_add(struct hsm *hsm, const uint8_t import_key[HSM_FINGERPRINT_LEN],
+    const uint8_t *ciphertext, size_t len, struct hsm_transport **out,
+    struct errctx *ec)
 {
 	struct hsm_transport *t = transport_place(hsm);
 	enum jy_err err;
@@ -83,6 +84,7 @@ transport_add(struct hsm *hsm, const uint8_t *ciphertext, size_t len,
 	if (t->len > 0) {
 		transport_forget(hsm, t);
 	}
+	memcpy(t->import_key, import_key, sizeof(t->import_key));
 	memcpy(t->ciphertext, ciphertext, len);
 	t->len = len;
 	err = lane_run(hsm, transport_fill, t, "unwrap a transport key", ec);
@@ -94,43 +96,24 @@ transport_add(struct hsm *hsm, const uint8_t *ciphertext, size_t len,
 	return err;
 }
 
-static enum jy_err
-check_import_key(const struct hsm *hsm,
-    const uint8_t import_key[HSM_FINGERPRINT_LEN], struct errctx *ec)
-{
-	char theirs[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
-	char ours[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
-
-	if (memcmp(import_key, hsm->import_fingerprint, HSM_FINGERPRINT_LEN) ==
-	    0) {
-		return JY_OK;
-	}
-	hex_format(import_key, HSM_FINGERPRINT_LEN, theirs);
-	hex_format(hsm->import_fingerprint, HSM_FINGERPRINT_LEN, ours);
-	return err_set(ec, JY_EINVAL,
-	    "sealed for import key %s; this token has %s", theirs, ours);
-}
-
 enum jy_err
 hsm_transport_get(struct hsm *hsm,
     const uint8_t import_key[HSM_FINGERPRINT_LEN], const uint8_t *ciphertext,
     size_t len, struct hsm_transport **out, struct errctx *ec)
 {
-	enum jy_err err = check_import_key(hsm, import_key, ec);
-	struct hsm_transport *t;
+	struct hsm_transport *t = NULL;
+	enum jy_err err;
 
-	if (err != JY_OK) {
-		return err;
-	}
-	if (len != hsm->import_modulus_len || len > TRANSPORT_CIPHERTEXT_MAX) {
-		return err_set(ec, JY_EINVAL,
-		    "transport key has %zu octets, not %zu", len,
-		    hsm->import_modulus_len);
-	}
 	lane_enter(hsm);
-	t = transport_find(hsm, ciphertext, len);
-	if (t == NULL) {
-		err = transport_add(hsm, ciphertext, len, &t, ec);
+	err = import_check(hsm, import_key, len, ec);
+	if (err == JY_OK && len > TRANSPORT_CIPHERTEXT_MAX) {
+		err = err_set(ec, JY_EINVAL, "the transport key is too long");
+	}
+	if (err == JY_OK) {
+		t = transport_find(hsm, import_key, ciphertext, len);
+	}
+	if (err == JY_OK && t == NULL) {
+		err = transport_add(hsm, import_key, ciphertext, len, &t, ec);
 	}
 	if (err == JY_OK && t != NULL) {
 		t->pins++;

@@ -106,8 +106,9 @@ run(struct ctl *ctl, int argc, char **argv)
 		(void)printf("joineryctl %s\n", PACKAGE_VERSION);
 		return CTL_OK;
 	}
-	/* A trace is one object for each event, an export one a device. */
+	/* An object for each event or device, not one for all. */
 	if (ctl->show.json && ctl->args.verb->run != verb_trace &&
+	    ctl->args.verb->run != verb_audit_list &&
 	    ctl->args.verb->run != verb_export) {
 		json_object(&ctl->show.writer, NULL);
 	}

@@ -314,13 +314,20 @@ enum ctl_exit ctl_keys_seal(
     struct ctl *ctl, struct ctl_key *keys, size_t n) JY_CHECK;
 void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
+/* ---- ctl_custody.c ---- */
+
+/* Where root keys are kept, as a part of what "status" shows. */
+enum ctl_exit custody_show(struct ctl *ctl) JY_CHECK;
+
 /* ---- ctl_batch.c ---- */
 
-/* "device delete --file". */
+/* "device delete --file" and "device settle --file". */
 enum ctl_exit batch_delete(struct ctl *ctl) JY_CHECK;
+enum ctl_exit batch_settle(struct ctl *ctl) JY_CHECK;
 
 /*
- * ---- the verbs: ctl_admin.c ctl_app.c ctl_device.c ctl_export.c
+ * ---- the verbs: ctl_admin.c ctl_app.c ctl_audit.c ctl_custody.c
+ * ctl_device.c ctl_export.c
  * ctl_import.c ctl_join_eui.c ctl_key.c ctl_list.c ctl_local.c ctl_peer.c
  * ctl_peer_test.c ctl_seal.c ctl_trace.c ----
  */

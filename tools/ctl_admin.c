@@ -103,6 +103,19 @@ show_worker_counters(struct show *show, const Joinery__V1__StatusAnswer *status)
 	}
 }
 
+static bool
+any_ready(const Joinery__V1__StatusAnswer *status)
+{
+	for (size_t i = 0; i < status->n_workers; i++) {
+		const char *state = status->workers[i]->state;
+
+		if (state != NULL && strcmp(state, "ready") == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 enum ctl_exit
 verb_status(struct ctl *ctl)
 {
@@ -119,11 +132,14 @@ verb_status(struct ctl *ctl)
 		return exit;
 	}
 	show_message(&ctl->show, ctl_result(response));
+	if (any_ready(response->status)) {
+		exit = custody_show(ctl);
+	}
 	if (!ctl->show.json) {
 		show_worker_counters(&ctl->show, response->status);
 	}
 	client_free(response);
-	return CTL_OK;
+	return exit;
 }
 
 enum ctl_exit

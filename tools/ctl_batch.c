@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deleting the devices of a file: some requests under way at a time, answers
- * in whatever order they come.  A connection that is lost may have taken
- * answers with it: what was under way is asked again, and a device that is
- * not there then counts as deleted.
+ * One call for each device of a file: some requests under way at a time,
+ * answers in whatever order they come.  A connection that is lost may have
+ * taken answers with it: what was under way is asked again, and a device that
+ * is not there then counts as deleted.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -18,6 +18,16 @@
 #define TRIES_MAX 6
 #define PAUSE_MS 50
 
+/* What is done with each device. */
+struct batch_kind {
+	const char *question; /* with the number before it */
+	const char *done;     /* "deleted" */
+	bool gone;            /* a device that is not there is done */
+	/* Put the call into the request and send it. */
+	enum ctl_exit (*send)(struct ctl *ctl, Joinery__V1__Request *request,
+	    Joinery__V1__DeviceId *id);
+};
+
 struct slot {
 	const struct euis_row *row; /* NULL: free */
 	bool sent;
@@ -27,11 +37,12 @@ struct slot {
 
 struct batch {
 	struct ctl *ctl;
+	const struct batch_kind *kind;
 	struct euis euis;
 	size_t next; /* the first row that has no slot yet */
 	struct slot slots[WINDOW];
 	size_t under_way;
-	uint64_t deleted;
+	uint64_t done;
 	uint64_t refused; /* lines of the file, and requests */
 	bool strict;
 	bool stopped; /* no further row gets a slot */
@@ -143,8 +154,8 @@ error_take(struct batch *b, struct slot *slot, const Joinery__V1__Response *r)
 		(void)poll(NULL, 0, (int)(PAUSE_MS * slot->tries));
 		return CTL_OK;
 	}
-	if (outcome == DONE_MAYBE && slot->perhaps_done) {
-		b->deleted++;
+	if (outcome == DONE_MAYBE && slot->perhaps_done && b->kind->gone) {
+		b->done++;
 	} else {
 		report(b, slot->row->line, slot->row, errcode_name(error->code),
 		    error->message != NULL ? error->message : "");
@@ -173,7 +184,7 @@ answer_take(struct batch *b, const Joinery__V1__Response *r)
 	b->answered = true;
 	b->tries = 0;
 	if (r->result_case == JOINERY__V1__RESPONSE__RESULT_DONE) {
-		b->deleted++;
+		b->done++;
 		slot_free(b, slot);
 		return CTL_OK;
 	}
@@ -188,8 +199,6 @@ static enum ctl_exit
 slot_send(struct batch *b, struct slot *slot)
 {
 	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__DeviceDeleteRequest call =
-	    JOINERY__V1__DEVICE_DELETE_REQUEST__INIT;
 	Joinery__V1__DeviceId id = JOINERY__V1__DEVICE_ID__INIT;
 	struct euis_row row = *slot->row;
 	enum ctl_exit exit;
@@ -198,12 +207,9 @@ slot_send(struct batch *b, struct slot *slot)
 	id.join_eui = (ProtobufCBinaryData){ 8, row.join_eui.be };
 	id.has_dev_eui = 1;
 	id.dev_eui = (ProtobufCBinaryData){ 8, row.dev_eui.be };
-	call.id = &id;
 	request.has_id = 1;
 	request.id = row.line;
-	request.call_case = JOINERY__V1__REQUEST__CALL_DEVICE_DELETE;
-	request.device_delete = &call;
-	exit = ctl_send(b->ctl, &request);
+	exit = b->kind->send(b->ctl, &request, &id);
 	slot->sent = exit == CTL_OK;
 	return exit;
 }
@@ -275,9 +281,9 @@ batch_run(struct batch *b)
 
 /* ---- the verb ---- */
 
-/* Root keys do not come back: the number, typed on the terminal, says yes. */
+/* There is no way back: the number, typed on the terminal, says yes. */
 static enum ctl_exit
-confirm(struct ctl *ctl, size_t count)
+confirm(struct ctl *ctl, const struct batch_kind *kind, size_t count)
 {
 	FILE *terminal = fopen("/dev/tty", "r+e");
 	char typed[32] = "";
@@ -288,9 +294,8 @@ confirm(struct ctl *ctl, size_t count)
 		return ctl_fail(ctl, CTL_USAGE, NULL,
 		    "there is no terminal to ask on: --yes if it is meant");
 	}
-	(void)fprintf(terminal,
-	    "delete %zu %s and their root keys? type the number: ", count,
-	    count == 1 ? "device" : "devices");
+	(void)fprintf(terminal, "%zu %s: %s? type the number: ", count,
+	    count == 1 ? "device" : "devices", kind->question);
 	(void)fflush(terminal);
 	(void)snprintf(wanted, sizeof(wanted), "%zu\n", count);
 	same = fgets(typed, sizeof(typed), terminal) != NULL &&
@@ -298,7 +303,7 @@ confirm(struct ctl *ctl, size_t count)
 	(void)fclose(terminal);
 	return same ? CTL_OK
 		    : ctl_fail(ctl, CTL_LOCAL, NULL,
-			  "not confirmed: nothing was deleted");
+			  "not confirmed: nothing was %s", kind->done);
 }
 
 /* The end of it, whatever it was. */
@@ -311,13 +316,14 @@ summary(struct batch *b, enum ctl_exit exit)
 
 	if (b->ctl->show.json) {
 		json_end(j); /* the array of report() */
-		json_number(j, "deleted", b->deleted);
-		json_number(j, "not_deleted", b->refused);
+		(void)snprintf(said, sizeof(said), "not_%s", b->kind->done);
+		json_number(j, b->kind->done, b->done);
+		json_number(j, said, b->refused);
 		json_number(j, "not_tried", rest);
 	}
 	(void)snprintf(said, sizeof(said),
-	    "%" PRIu64 " deleted, %" PRIu64 " refused, %" PRIu64 " left",
-	    b->deleted, b->refused, rest);
+	    "%" PRIu64 " %s, %" PRIu64 " refused, %" PRIu64 " left", b->done,
+	    b->kind->done, b->refused, rest);
 	show_said(&b->ctl->show, said);
 	if (exit == CTL_OK && b->refused > 0) {
 		exit = ctl_fail(b->ctl, CTL_REFUSED, NULL,
@@ -326,10 +332,12 @@ summary(struct batch *b, enum ctl_exit exit)
 	return exit;
 }
 
-enum ctl_exit
-batch_delete(struct ctl *ctl)
+static enum ctl_exit
+batch_verb(struct ctl *ctl, const struct batch_kind *kind)
 {
-	struct batch b = { .ctl = ctl, .strict = ctl_given(ctl, STRICT) };
+	struct batch b = {
+		.ctl = ctl, .kind = kind, .strict = ctl_given(ctl, STRICT)
+	};
 	enum ctl_exit exit;
 
 	if (ctl_given(ctl, DEV_EUI) || ctl_given(ctl, JOIN_EUI)) {
@@ -346,10 +354,10 @@ batch_delete(struct ctl *ctl)
 	}
 	if (b.strict && b.euis.bad > 0) {
 		exit = ctl_fail(ctl, CTL_LOCAL, NULL,
-		    "%zu bad lines: nothing was deleted", b.euis.bad);
+		    "%zu bad lines: nothing was %s", b.euis.bad, kind->done);
 	}
 	if (exit == CTL_OK && b.euis.count > 0 && !ctl_given(ctl, YES)) {
-		exit = confirm(ctl, b.euis.count);
+		exit = confirm(ctl, kind, b.euis.count);
 	}
 	if (exit == CTL_OK) {
 		exit = batch_run(&b);
@@ -357,4 +365,51 @@ batch_delete(struct ctl *ctl)
 	exit = summary(&b, exit);
 	euis_fini(&b.euis);
 	return exit;
+}
+
+static enum ctl_exit
+send_delete(
+    struct ctl *ctl, Joinery__V1__Request *request, Joinery__V1__DeviceId *id)
+{
+	Joinery__V1__DeviceDeleteRequest call =
+	    JOINERY__V1__DEVICE_DELETE_REQUEST__INIT;
+
+	call.id = id;
+	request->call_case = JOINERY__V1__REQUEST__CALL_DEVICE_DELETE;
+	request->device_delete = &call;
+	return ctl_send(ctl, request);
+}
+
+static enum ctl_exit
+send_settle(
+    struct ctl *ctl, Joinery__V1__Request *request, Joinery__V1__DeviceId *id)
+{
+	Joinery__V1__DeviceSettleRequest call =
+	    JOINERY__V1__DEVICE_SETTLE_REQUEST__INIT;
+
+	call.id = id;
+	request->call_case = JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE;
+	request->device_settle = &call;
+	return ctl_send(ctl, request);
+}
+
+enum ctl_exit
+batch_delete(struct ctl *ctl)
+{
+	static const struct batch_kind kind = {
+		"delete them and their root keys", "deleted", true, send_delete
+	};
+
+	return batch_verb(ctl, &kind);
+}
+
+enum ctl_exit
+batch_settle(struct ctl *ctl)
+{
+	static const struct batch_kind kind = {
+		"bring their root keys into the token, for good", "settled",
+		false, send_settle
+	};
+
+	return batch_verb(ctl, &kind);
 }

@@ -202,6 +202,22 @@ verb_device_get(struct ctl *ctl)
 	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_DEVICE_GET, NULL);
 }
 
+/* A verb on one device, or on those of a file. */
+static enum ctl_exit
+check_one(struct ctl *ctl)
+{
+	if (!ctl_given(ctl, DEV_EUI)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "%s needs --dev-eui EUI or --file FILE|-",
+		    ctl->args.verb->words);
+	}
+	if (ctl_given(ctl, STRICT) || ctl_given(ctl, YES)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--strict and --yes go with --file only");
+	}
+	return CTL_OK;
+}
+
 enum ctl_exit
 verb_device_delete(struct ctl *ctl)
 {
@@ -214,15 +230,10 @@ verb_device_delete(struct ctl *ctl)
 	if (ctl_given(ctl, DEVICES_FILE)) {
 		return batch_delete(ctl);
 	}
-	if (!ctl_given(ctl, DEV_EUI)) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "device delete needs --dev-eui EUI or --file FILE|-");
+	exit = check_one(ctl);
+	if (exit == CTL_OK) {
+		exit = name_read(ctl, &name);
 	}
-	if (ctl_given(ctl, STRICT) || ctl_given(ctl, YES)) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "--strict and --yes go with --file only");
-	}
-	exit = name_read(ctl, &name);
 	if (exit != CTL_OK) {
 		return exit;
 	}
@@ -231,6 +242,32 @@ verb_device_delete(struct ctl *ctl)
 	request.device_delete = &call;
 	return ctl_call_and_show(
 	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_DONE, "deleted");
+}
+
+enum ctl_exit
+verb_device_settle(struct ctl *ctl)
+{
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__DeviceSettleRequest call =
+	    JOINERY__V1__DEVICE_SETTLE_REQUEST__INIT;
+	struct device_name name;
+	enum ctl_exit exit;
+
+	if (ctl_given(ctl, DEVICES_FILE)) {
+		return batch_settle(ctl);
+	}
+	exit = check_one(ctl);
+	if (exit == CTL_OK) {
+		exit = name_read(ctl, &name);
+	}
+	if (exit != CTL_OK) {
+		return exit;
+	}
+	call.id = &name.message;
+	request.call_case = JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE;
+	request.device_settle = &call;
+	return ctl_call_and_show(
+	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_DONE, "settled");
 }
 
 enum ctl_exit

@@ -11,7 +11,7 @@
 
 /* The first reading: is it a file of the format, and which lines are wrong? */
 static enum ctl_exit
-look(struct ctl *ctl, struct import_file *f, struct import_progress *progress)
+look(struct ctl *ctl, struct import_file *f, struct progress *progress)
 {
 	enum import_line kind = IMPORT_LINE;
 	enum ctl_exit exit = CTL_OK;
@@ -78,7 +78,7 @@ compare(struct ctl *ctl, const struct import_sums *first,
 
 static enum ctl_exit
 import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
-    struct import_progress *progress)
+    struct progress *progress, struct import_receipt *receipt)
 {
 	const struct import_options options = {
 		.replace = ctl_given(ctl, REPLACE),
@@ -93,7 +93,7 @@ import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
 		return exit;
 	}
 	first = *import_file_sums(f);
-	import_progress_begin(progress, first.devices);
+	progress_begin(progress, "devices", first.devices);
 	s = import_send_new(ctl, &first, &options, progress, counts);
 	exit = import_send_begin(s);
 	if (exit == CTL_OK) {
@@ -105,7 +105,10 @@ import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
 	if (exit == CTL_OK) {
 		exit = compare(ctl, &first, import_file_sums(f));
 	}
-	import_progress_clear(progress);
+	if (exit == CTL_OK && !options.dry_run) {
+		exit = import_send_end(s, import_file_sums(f), receipt);
+	}
+	progress_clear(progress);
 	import_send_free(s);
 	return exit;
 }
@@ -113,17 +116,18 @@ import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
 enum ctl_exit
 verb_import(struct ctl *ctl)
 {
-	struct import_progress progress = { .terminal = false };
+	struct progress progress = { .terminal = false };
 	struct import_counts counts = { 0 };
+	struct import_receipt receipt = { 0 };
 	struct import_file *f = NULL;
 	uint64_t start_us = sys_mono_us();
 	enum ctl_exit exit = import_file_open(ctl, ctl->args.operand, &f);
 
 	if (exit == CTL_OK) {
-		exit = import(ctl, f, &counts, &progress);
+		exit = import(ctl, f, &counts, &progress, &receipt);
 	}
 	if (exit == CTL_OK) {
-		import_show_summary(ctl, import_file_sums(f), &counts,
+		import_show_summary(ctl, import_file_sums(f), &counts, &receipt,
 		    sys_mono_us() - start_us);
 		if (counts.refused > 0) {
 			exit = ctl_fail(ctl, CTL_REFUSED,

@@ -7,7 +7,9 @@
 #ifndef JY_TOOLS_CTL_IMPORT_H
 #define JY_TOOLS_CTL_IMPORT_H
 
+#include "src/base/arena.h"
 #include "tools/ctl.h"
+#include "tools/ctl_progress.h"
 #include "tools/keyfile.h"
 #include "tools/seal_digest.h"
 
@@ -63,27 +65,21 @@ import_counts_all(const struct import_counts *n)
 	return n->created + n->same + n->replaced + n->refused;
 }
 
-struct import_progress {
-	bool terminal;
-	bool drawn; /* there is a line to be cleared */
-	uint64_t start_us;
-	uint64_t shown_us;
-	uint64_t total;
-};
-
-void import_progress_begin(struct import_progress *p, uint64_t total);
-/* Say how far it is, unless that was just said. */
-void import_progress_show(
-    struct import_progress *p, const struct import_counts *n);
-/* Before anything else is written to the terminal, and at the end. */
-void import_progress_clear(struct import_progress *p);
-
 /* A line that is not done; code is "" for one that was never sent. */
-void import_show_refused(struct import_progress *p, uint64_t line,
-    const char *code, const char *reason);
+void import_show_refused(
+    struct progress *p, uint64_t line, const char *code, const char *reason);
+
+struct import_receipt;
 
 void import_show_summary(struct ctl *ctl, const struct import_sums *sums,
-    const struct import_counts *n, uint64_t took_us);
+    const struct import_counts *n, const struct import_receipt *receipt,
+    uint64_t took_us);
+
+/* ---- ctl_import_device.c ---- */
+
+/* In the arena; borrows d. */
+Joinery__V1__ImportDevice *import_device_message(
+    struct arena *arena, struct keyfile_device *d);
 
 /* ---- ctl_import_send.c ---- */
 
@@ -95,7 +91,7 @@ struct import_options {
 
 struct import_send *import_send_new(struct ctl *ctl,
     const struct import_sums *sums, const struct import_options *options,
-    struct import_progress *progress, struct import_counts *counts);
+    struct progress *progress, struct import_counts *counts);
 void import_send_free(struct import_send *s);
 
 /*
@@ -111,5 +107,15 @@ enum ctl_exit import_send_finish(struct import_send *s) JY_CHECK;
 
 /* Is the file's MAC right? */
 enum ctl_exit import_send_begin(struct import_send *s) JY_CHECK;
+
+/* What the audit log says of the import. */
+struct import_receipt {
+	uint64_t seq;
+	uint8_t mac[KEYFILE_MAC_LEN];
+};
+
+/* Have it written into the audit log what came of the file. */
+enum ctl_exit import_send_end(struct import_send *s,
+    const struct import_sums *sums, struct import_receipt *out) JY_CHECK;
 
 #endif

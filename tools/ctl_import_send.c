@@ -45,9 +45,10 @@ struct import_send {
 	struct ctl *ctl;
 	struct keyfile_header header;
 	struct import_options options;
-	struct import_progress *progress;
+	struct progress *progress;
 	struct import_counts *counts;
 	uint8_t digest[SEAL_DIGEST_LEN], mac[KEYFILE_MAC_LEN];
+	uint64_t audit_seq; /* of the beginning */
 
 	struct batch *filling; /* or NULL */
 	size_t limit;          /* entries to send in one batch */
@@ -62,7 +63,7 @@ struct import_send {
 
 struct import_send *
 import_send_new(struct ctl *ctl, const struct import_sums *sums,
-    const struct import_options *options, struct import_progress *progress,
+    const struct import_options *options, struct progress *progress,
     struct import_counts *counts)
 {
 	struct import_send *s = sys_xcalloc(1, sizeof(*s));
@@ -197,7 +198,7 @@ have_connection(struct import_send *s, bool *ready)
 	return exit;
 }
 
-/* ---- the request before all others ---- */
+/* ---- the requests before and after all others ---- */
 
 static ProtobufCBinaryData
 octets(uint8_t *p, size_t len)
@@ -205,9 +206,10 @@ octets(uint8_t *p, size_t len)
 	return (ProtobufCBinaryData){ .data = p, .len = len };
 }
 
-/* Ask once; *done when it was answered well. */
+/* Ask once; *out is the answer if it was a good one. */
 static enum ctl_exit
-begin_once(struct import_send *s, Joinery__V1__Request *request, bool *done)
+ask_once(struct import_send *s, Joinery__V1__Request *request,
+    Joinery__V1__Response__ResultCase expected, Joinery__V1__Response **out)
 {
 	struct errctx ec = ERRCTX_INIT;
 	Joinery__V1__Response *response;
@@ -219,15 +221,47 @@ begin_once(struct import_send *s, Joinery__V1__Request *request, bool *done)
 	if (err != JY_OK) {
 		return connection_lost(s, err, &ec);
 	}
-	if (response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR) {
-		exit = error_answered(s, response->error);
-	} else {
-		*done = true;
-		exit = CTL_OK;
+	if (response->result_case == expected) {
+		*out = response;
+		return CTL_OK;
 	}
+	exit = response->result_case == JOINERY__V1__RESPONSE__RESULT_ERROR
+	    ? error_answered(s, response->error)
+	    : ctl_answer_unwanted(s->ctl, response);
 	client_free(response);
 	return exit;
 }
+
+/* Ask until it is answered; free *out with client_free. */
+static enum ctl_exit
+ask(struct import_send *s, Joinery__V1__Request *request,
+    Joinery__V1__Response__ResultCase expected, Joinery__V1__Response **out)
+{
+	enum ctl_exit exit = CTL_OK;
+	bool ready;
+
+	*out = NULL;
+	while (exit == CTL_OK && *out == NULL) {
+		exit = have_connection(s, &ready);
+		if (exit == CTL_OK && ready) {
+			exit = ask_once(s, request, expected, out);
+		}
+	}
+	return exit;
+}
+
+/* Which file it is, in the first and in the last request. */
+#define PUT_FILE(call, s) \
+	do { \
+		(call)->has_import_key = (call)->has_transport_key = 1; \
+		(call)->has_digest = (call)->has_mac = 1; \
+		(call)->import_key = octets( \
+		    (s)->header.import_key, sizeof((s)->header.import_key)); \
+		(call)->transport_key = octets( \
+		    (s)->header.transport_key, (s)->header.transport_key_len); \
+		(call)->digest = octets((s)->digest, sizeof((s)->digest)); \
+		(call)->mac = octets((s)->mac, sizeof((s)->mac)); \
+	} while (0)
 
 enum ctl_exit
 import_send_begin(struct import_send *s)
@@ -235,103 +269,68 @@ import_send_begin(struct import_send *s)
 	Joinery__V1__ImportBeginRequest call =
 	    JOINERY__V1__IMPORT_BEGIN_REQUEST__INIT;
 	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	enum ctl_exit exit = CTL_OK;
-	bool done = false, ready;
+	Joinery__V1__Response *response;
+	enum ctl_exit exit;
 
-	call.has_import_key = call.has_transport_key = 1;
-	call.has_digest = call.has_mac = 1;
-	call.import_key =
-	    octets(s->header.import_key, sizeof(s->header.import_key));
-	call.transport_key =
-	    octets(s->header.transport_key, s->header.transport_key_len);
-	call.digest = octets(s->digest, sizeof(s->digest));
-	call.mac = octets(s->mac, sizeof(s->mac));
+	PUT_FILE(&call, s);
+	call.has_dry_run = 1;
+	call.dry_run = s->options.dry_run;
 	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BEGIN;
 	request.import_begin = &call;
-	while (exit == CTL_OK && !done) {
-		exit = have_connection(s, &ready);
-		if (exit == CTL_OK && ready) {
-			exit = begin_once(s, &request, &done);
-		}
+	exit = ask(
+	    s, &request, JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT, &response);
+	if (exit == CTL_OK) {
+		s->audit_seq = response->import_event->audit_seq;
 	}
+	client_free(response);
 	return exit;
 }
 
-/* ---- a device as a message ---- */
-
-#define NEW(arena, type, init) \
-	((type *)arena_copy((arena), &(type)init, sizeof(type)))
-
-static Joinery__V1__WrappedKey *
-to_key(struct arena *arena, struct keyfile_key *key)
+/* Devices are numbered with 32 bits in the protocol; no file has so many. */
+static uint32_t
+to_count(uint64_t n)
 {
-	Joinery__V1__WrappedKey *m;
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
 
-	if (!key->present) {
-		return NULL;
+enum ctl_exit
+import_send_end(struct import_send *s, const struct import_sums *sums,
+    struct import_receipt *out)
+{
+	Joinery__V1__ImportEndRequest call =
+	    JOINERY__V1__IMPORT_END_REQUEST__INIT;
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	uint8_t check_values[SEAL_DIGEST_LEN];
+	Joinery__V1__Response *response;
+	enum ctl_exit exit;
+
+	memcpy(check_values, sums->check_values, sizeof(check_values));
+	PUT_FILE(&call, s);
+	call.has_created = call.has_same = 1;
+	call.has_replaced = call.has_refused = 1;
+	call.created = to_count(s->counts->created);
+	call.same = to_count(s->counts->same);
+	call.replaced = to_count(s->counts->replaced);
+	call.refused = to_count(s->counts->refused);
+	call.has_check_values = call.has_audit_seq = 1;
+	call.check_values = octets(check_values, sizeof(check_values));
+	call.audit_seq = s->audit_seq;
+	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_END;
+	request.import_end = &call;
+	exit = ask(
+	    s, &request, JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT, &response);
+	if (exit == CTL_OK) {
+		const Joinery__V1__ImportEventAnswer *m =
+		    response->import_event;
+
+		out->seq = m->audit_seq;
+		memset(out->mac, 0, sizeof(out->mac));
+		if (m->audit_mac.len == sizeof(out->mac)) {
+			memcpy(out->mac, m->audit_mac.data, sizeof(out->mac));
+		}
 	}
-	m = NEW(arena, Joinery__V1__WrappedKey, JOINERY__V1__WRAPPED_KEY__INIT);
-	m->has_wrapped_key = m->has_check_value = 1;
-	m->wrapped_key = octets(key->wrapped, sizeof(key->wrapped));
-	m->check_value = octets(key->check_value, sizeof(key->check_value));
-	return m;
-}
-
-static char *
-to_text(char *text)
-{
-	return text[0] != '\0' ? text : NULL;
-}
-
-static Joinery__V1__DeviceSettings *
-to_settings(struct arena *arena, struct keyfile_device *d)
-{
-	Joinery__V1__DeviceSettings *m = NEW(arena, Joinery__V1__DeviceSettings,
-	    JOINERY__V1__DEVICE_SETTINGS__INIT);
-
-	m->has_mac_version = 1;
-	m->mac_version = (Joinery__V1__MacVersion)d->mac_version;
-	m->n_net_ids = d->net_id_count;
-	m->net_ids = d->net_ids;
-	m->has_clear_net_ids = d->net_id_count > 0;
-	m->clear_net_ids = m->has_clear_net_ids;
-	m->as_id = to_text(d->as_id);
-	m->ns_kek = to_text(d->ns_kek);
-	m->as_kek = to_text(d->as_kek);
-	m->app = to_text(d->app_name);
-	m->name = to_text(d->device_name);
-	m->has_resets_join_nonces = d->has_resets_join_nonces;
-	m->resets_join_nonces = d->resets_join_nonces;
-	/* NwkKey is what the default means wherever there is one. */
-	m->has_v10_root = d->v10_root != KEYFILE_V10_ROOT_ABSENT;
-	m->v10_root = d->v10_root == KEYFILE_V10_ROOT_APP
-	    ? JOINERY__V1__V10_ROOT__V10_ROOT_APP_KEY
-	    : JOINERY__V1__V10_ROOT__V10_ROOT_DEFAULT;
-	return m;
-}
-
-static Joinery__V1__ImportDevice *
-to_device(struct arena *arena, struct keyfile_device *d)
-{
-	Joinery__V1__ImportDevice *m = NEW(
-	    arena, Joinery__V1__ImportDevice, JOINERY__V1__IMPORT_DEVICE__INIT);
-
-	m->id = NEW(arena, Joinery__V1__DeviceId, JOINERY__V1__DEVICE_ID__INIT);
-	m->id->has_join_eui = m->id->has_dev_eui = 1;
-	m->id->join_eui = octets(d->join_eui.be, sizeof(d->join_eui.be));
-	m->id->dev_eui = octets(d->dev_eui.be, sizeof(d->dev_eui.be));
-	m->settings = to_settings(arena, d);
-	m->nwk_key = to_key(arena, &d->nwk);
-	m->app_key = to_key(arena, &d->app);
-	if (d->has_join_nonce || d->has_dev_nonce) {
-		m->nonces =
-		    NEW(arena, Joinery__V1__Nonces, JOINERY__V1__NONCES__INIT);
-		m->nonces->has_join_nonce = d->has_join_nonce;
-		m->nonces->join_nonce = d->join_nonce;
-		m->nonces->has_dev_nonce = d->has_dev_nonce;
-		m->nonces->dev_nonce = d->dev_nonce;
-	}
-	return m;
+	client_free(response);
+	return exit;
 }
 
 /* ---- sending ---- */
@@ -348,7 +347,8 @@ batch_send(struct import_send *s, struct batch *b, struct errctx *ec)
 
 	b->sent = b->n < s->limit ? b->n : s->limit;
 	for (size_t i = 0; i < b->sent; i++) {
-		devices[i] = to_device(&arena, &b->entries[i].device);
+		devices[i] =
+		    import_device_message(&arena, &b->entries[i].device);
 	}
 	call.has_import_key = call.has_transport_key = 1;
 	call.import_key =
@@ -360,6 +360,8 @@ batch_send(struct import_send *s, struct batch *b, struct errctx *ec)
 	call.has_replace = call.has_dry_run = 1;
 	call.replace = s->options.replace;
 	call.dry_run = s->options.dry_run;
+	call.has_audit_seq = !s->options.dry_run;
+	call.audit_seq = s->audit_seq;
 	request.has_id = 1;
 	request.id = b->id = ++s->last_id;
 	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BATCH;
@@ -456,7 +458,7 @@ take_results(struct import_send *s, struct batch *b,
 	}
 	b->n = kept;
 	adapt(s, b, sys_mono_us() - b->sent_us);
-	import_progress_show(s->progress, s->counts);
+	progress_show(s->progress, import_counts_all(s->counts));
 	if (s->options.strict && s->counts->refused > refused) {
 		return ctl_fail(
 		    s->ctl, CTL_REFUSED, go_on, "stopped: a line was refused");

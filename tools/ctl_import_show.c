@@ -2,66 +2,42 @@
 /* What "joineryctl import" says on its way and at its end. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "src/base/sys.h"
 #include "tools/ctl_import.h"
 
-#define DRAW_US 200000U  /* on a terminal */
-#define LINE_US 5000000U /* elsewhere */
 #define SECOND_US 1000000U
 
 void
-import_progress_begin(struct import_progress *p, uint64_t total)
+import_show_refused(
+    struct progress *p, uint64_t line, const char *code, const char *reason)
 {
-	*p = (struct import_progress){ .terminal = isatty(STDERR_FILENO) == 1,
-		.start_us = sys_mono_us(),
-		.shown_us = sys_mono_us(),
-		.total = total };
-}
-
-void
-import_progress_show(struct import_progress *p, const struct import_counts *n)
-{
-	uint64_t now = sys_mono_us(), done = import_counts_all(n), rate, left;
-
-	if (now - p->shown_us < (p->terminal ? DRAW_US : LINE_US)) {
-		return;
-	}
-	p->shown_us = now;
-	rate = done * SECOND_US / (now - p->start_us + 1);
-	left = rate > 0 && p->total > done ? (p->total - done) / rate : 0;
-	(void)fprintf(stderr,
-	    "%s%" PRIu64 " of %" PRIu64 " devices, %" PRIu64
-	    " a second, %" PRIu64 ":%02" PRIu64 " left%s",
-	    p->terminal ? "\r" : "", done, p->total, rate, left / 60, left % 60,
-	    p->terminal ? "\033[K" : "\n");
-	p->drawn = p->terminal;
-}
-
-void
-import_progress_clear(struct import_progress *p)
-{
-	if (p->drawn) {
-		(void)fputs("\r\033[K", stderr);
-		p->drawn = false;
-	}
-}
-
-void
-import_show_refused(struct import_progress *p, uint64_t line, const char *code,
-    const char *reason)
-{
-	import_progress_clear(p);
+	progress_clear(p);
 	(void)fprintf(stderr, "line %" PRIu64 ": %s%s", line, code,
 	    code[0] != '\0' ? ": " : "");
 	show_text(stderr, reason);
 	(void)fputc('\n', stderr);
 }
 
+/* Where the audit log says it. */
+static void
+show_receipt(struct show *show, const struct import_receipt *receipt)
+{
+	char mac[HEX_STR_LEN(KEYFILE_MAC_LEN)];
+
+	hex_format(receipt->mac, sizeof(receipt->mac), mac);
+	if (show->json) {
+		json_number(&show->writer, "audit_seq", receipt->seq);
+		json_text(&show->writer, "audit_mac", mac);
+	} else {
+		(void)printf("%-20s %" PRIu64 "\n%-20s %s\n", "audit-seq",
+		    receipt->seq, "audit-mac", mac);
+	}
+}
+
 void
 import_show_summary(struct ctl *ctl, const struct import_sums *sums,
-    const struct import_counts *n, uint64_t took_us)
+    const struct import_counts *n, const struct import_receipt *receipt,
+    uint64_t took_us)
 {
 	char digest[HEX_STR_LEN(SEAL_DIGEST_LEN)], seconds[32];
 	const struct {
@@ -92,11 +68,13 @@ import_show_summary(struct ctl *ctl, const struct import_sums *sums,
 		    ctl_given(ctl, DRY_RUN) ? "true" : "false");
 		json_raw(&ctl->show.writer, "seconds", seconds);
 		json_text(&ctl->show.writer, "check_values_sha256", digest);
-		return;
+	} else {
+		(void)printf("%-20s %s\n%-20s %s\n", "seconds", seconds,
+		    "check-values-sha256", digest);
 	}
-	(void)printf("%-20s %s\n%-20s %s\n", "seconds", seconds,
-	    "check-values-sha256", digest);
 	if (ctl_given(ctl, DRY_RUN)) {
-		(void)printf("nothing was changed\n");
+		show_said(&ctl->show, "nothing was changed");
+	} else {
+		show_receipt(&ctl->show, receipt);
 	}
 }

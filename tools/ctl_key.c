@@ -18,6 +18,8 @@ struct import_key {
 	uint8_t *der;
 	size_t len;
 	uint8_t fingerprint[SEAL_FINGERPRINT_LEN];
+	bool has_previous; /* one that opens what was sealed to it before */
+	uint8_t previous[SEAL_FINGERPRINT_LEN];
 };
 
 static enum ctl_exit
@@ -27,6 +29,31 @@ local_failed(struct ctl *ctl, enum jy_err err, const struct errctx *ec)
 }
 
 /* ---- the import key ---- */
+
+/* After a rotation the server still names the one before. */
+static enum ctl_exit
+pinned_differs(struct ctl *ctl, const struct import_key *served,
+    const uint8_t pinned[SEAL_FINGERPRINT_LEN])
+{
+	char hex[HEX_STR_LEN(SEAL_FINGERPRINT_LEN)];
+	const char *path = ctl_value(ctl, IMPORT_KEY);
+
+	hex_format(served->fingerprint, sizeof(served->fingerprint), hex);
+	if (served->has_previous &&
+	    memcmp(served->previous, pinned, SEAL_FINGERPRINT_LEN) == 0) {
+		return ctl_fail(ctl, CTL_LOCAL,
+		    "no key was sent; ask who rotated it whether that is the "
+		    "new one, then put what \"joineryctl import-key show\" "
+		    "prints in the file",
+		    "the server says that its import key was rotated since %s "
+		    "was written, to %s",
+		    path, hex);
+	}
+	return ctl_fail(ctl, CTL_LOCAL,
+	    "no key was sent; find out whether the token was replaced before "
+	    "you trust the new import key",
+	    "the server's import key is not the one in %s, but %s", path, hex);
+}
 
 /* The one in the file of --import-key must be the server's. */
 static enum ctl_exit
@@ -47,14 +74,10 @@ check_pinned(struct ctl *ctl, const struct import_key *served)
 	if (err != JY_OK) {
 		return local_failed(ctl, err, &ec);
 	}
-	if (memcmp(fingerprint, served->fingerprint, sizeof(fingerprint)) !=
-	    0) {
-		return ctl_fail(ctl, CTL_LOCAL,
-		    "no key was sent; find out whether the token was replaced "
-		    "before you trust the new import key",
-		    "the server's import key is not the one in %s", path);
-	}
-	return CTL_OK;
+	return memcmp(fingerprint, served->fingerprint, sizeof(fingerprint)) ==
+		0
+	    ? CTL_OK
+	    : pinned_differs(ctl, served, fingerprint);
 }
 
 static enum ctl_exit
@@ -81,22 +104,24 @@ check_served(struct ctl *ctl, const Joinery__V1__ImportKeyAnswer *answer,
 		    "the import key does not have the fingerprint that the "
 		    "server says; nothing was sealed to it");
 	}
+	out->has_previous = answer->has_previous_fingerprint &&
+	    answer->previous_fingerprint.len == sizeof(out->previous);
+	if (out->has_previous) {
+		memcpy(out->previous, answer->previous_fingerprint.data,
+		    sizeof(out->previous));
+	}
 	return CTL_OK;
 }
 
+/* Ask what is answered with the import key. */
 static enum ctl_exit
-import_key_get(struct ctl *ctl, struct import_key *out)
+import_key_ask(
+    struct ctl *ctl, Joinery__V1__Request *request, struct import_key *out)
 {
-	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
-	Joinery__V1__ImportKeyRequest call =
-	    JOINERY__V1__IMPORT_KEY_REQUEST__INIT;
 	Joinery__V1__Response *response;
-	enum ctl_exit exit;
+	enum ctl_exit exit = ctl_call(
+	    ctl, request, JOINERY__V1__RESPONSE__RESULT_IMPORT_KEY, &response);
 
-	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_KEY;
-	request.import_key = &call;
-	exit = ctl_call(
-	    ctl, &request, JOINERY__V1__RESPONSE__RESULT_IMPORT_KEY, &response);
 	if (exit != CTL_OK) {
 		return exit;
 	}
@@ -114,33 +139,93 @@ import_key_get(struct ctl *ctl, struct import_key *out)
 	return exit;
 }
 
+static enum ctl_exit
+import_key_get(struct ctl *ctl, struct import_key *out)
+{
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__ImportKeyRequest call =
+	    JOINERY__V1__IMPORT_KEY_REQUEST__INIT;
+
+	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_KEY;
+	request.import_key = &call;
+	return import_key_ask(ctl, &request, out);
+}
+
+static void
+put_import_key(struct show *show, const struct import_key *key, const char *pem)
+{
+	char hex[HEX_STR_LEN(SEAL_FINGERPRINT_LEN)], before[sizeof(hex)] = "";
+
+	hex_format(key->fingerprint, sizeof(key->fingerprint), hex);
+	if (key->has_previous) {
+		hex_format(key->previous, sizeof(key->previous), before);
+	}
+	if (!show->json) {
+		(void)fprintf(show->writer.out, "SHA-256 %s\n%s%s%s%s", hex,
+		    key->has_previous ? "before  " : "", before,
+		    key->has_previous ? "\n" : "", pem);
+		return;
+	}
+	json_text(&show->writer, "fingerprint", hex);
+	if (key->has_previous) {
+		json_text(&show->writer, "previous_fingerprint", before);
+	}
+	json_text(&show->writer, "pem", pem);
+}
+
+/* Show it, and give it back. */
+static enum ctl_exit
+import_key_show(struct ctl *ctl, struct import_key *key)
+{
+	struct errctx ec = ERRCTX_INIT;
+	char *pem = NULL;
+	enum jy_err err = seal_format_pem(key->der, key->len, &pem, &ec);
+
+	free(key->der);
+	if (err != JY_OK) {
+		return local_failed(ctl, err, &ec);
+	}
+	put_import_key(&ctl->show, key, pem);
+	free(pem);
+	return CTL_OK;
+}
+
 enum ctl_exit
 verb_import_key_show(struct ctl *ctl)
 {
 	struct import_key key = { .der = NULL };
-	struct errctx ec = ERRCTX_INIT;
 	enum ctl_exit exit = import_key_get(ctl, &key);
-	char hex[HEX_STR_LEN(SEAL_FINGERPRINT_LEN)];
-	char *pem = NULL;
-	enum jy_err err;
 
-	if (exit != CTL_OK) {
-		return exit;
-	}
-	err = seal_format_pem(key.der, key.len, &pem, &ec);
-	free(key.der);
-	if (err != JY_OK) {
-		return local_failed(ctl, err, &ec);
-	}
-	hex_format(key.fingerprint, sizeof(key.fingerprint), hex);
-	if (ctl->show.json) {
-		json_text(&ctl->show.writer, "fingerprint", hex);
-		json_text(&ctl->show.writer, "pem", pem);
-	} else {
-		(void)fprintf(ctl->show.writer.out, "SHA-256 %s\n%s", hex, pem);
-	}
-	free(pem);
-	return CTL_OK;
+	return exit == CTL_OK ? import_key_show(ctl, &key) : exit;
+}
+
+static enum ctl_exit
+rotate(struct ctl *ctl, bool drop_previous)
+{
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__ImportKeyRotateRequest call =
+	    JOINERY__V1__IMPORT_KEY_ROTATE_REQUEST__INIT;
+	struct import_key key = { .der = NULL };
+	enum ctl_exit exit;
+
+	call.has_drop_previous = 1;
+	call.drop_previous = drop_previous;
+	request.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_KEY_ROTATE;
+	request.import_key_rotate = &call;
+	exit = import_key_ask(ctl, &request, &key);
+	return exit == CTL_OK ? import_key_show(ctl, &key) : exit;
+}
+
+enum ctl_exit
+verb_import_key_rotate(struct ctl *ctl)
+{
+	return rotate(ctl, false);
+}
+
+enum ctl_exit
+verb_import_key_drop_old(struct ctl *ctl)
+{
+	return rotate(ctl, true);
 }
 
 /* ---- keys ---- */

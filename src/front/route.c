@@ -112,7 +112,7 @@ route_by_batch(struct route *out, const Joinery__V1__ImportBatchRequest *batch)
 static enum jy_err
 route_call(const Joinery__V1__Request *r, struct route *out)
 {
-	switch (r->call_case) {
+	switch ((int)r->call_case) {
 	case JOINERY__V1__REQUEST__CALL__NOT_SET:
 		return JY_ECALL;
 	case JOINERY__V1__REQUEST__CALL_REJOIN:
@@ -151,6 +151,9 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	case JOINERY__V1__REQUEST__CALL_DEVICE_DELETE:
 		route_by_device(out, r->device_delete->id);
 		break;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE:
+		route_by_device(out, r->device_settle->id);
+		break;
 	case JOINERY__V1__REQUEST__CALL_NONCES_RESET:
 		route_by_device(out, r->nonces_reset->id);
 		break;
@@ -160,27 +163,7 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
 		route_by_batch(out, r->import_batch);
 		break;
-	case JOINERY__V1__REQUEST__CALL_IMPORT_BEGIN:
-	case JOINERY__V1__REQUEST__CALL_PING:
-	case JOINERY__V1__REQUEST__CALL_IMPORT_KEY:
-	case JOINERY__V1__REQUEST__CALL_DEVICE_LIST:
-	case JOINERY__V1__REQUEST__CALL_KEK_IMPORT:
-	case JOINERY__V1__REQUEST__CALL_KEK_GENERATE:
-	case JOINERY__V1__REQUEST__CALL_KEK_LIST:
-	case JOINERY__V1__REQUEST__CALL_KEK_DELETE:
-	case JOINERY__V1__REQUEST__CALL_PEER_SET:
-	case JOINERY__V1__REQUEST__CALL_PEER_GET:
-	case JOINERY__V1__REQUEST__CALL_PEER_DELETE:
-	case JOINERY__V1__REQUEST__CALL_PEER_LIST:
-	case JOINERY__V1__REQUEST__CALL_APP_SET:
-	case JOINERY__V1__REQUEST__CALL_APP_GET:
-	case JOINERY__V1__REQUEST__CALL_APP_DELETE:
-	case JOINERY__V1__REQUEST__CALL_APP_LIST:
-	case JOINERY__V1__REQUEST__CALL_JOIN_EUIS:
-	case JOINERY__V1__REQUEST__CALL_PEER_TEST:
-#ifdef PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE
-	case _JOINERY__V1__REQUEST__CALL__CASE_IS_INT_SIZE:
-#endif
+	default: /* of no device: any worker */
 		break;
 	}
 	return JY_OK;

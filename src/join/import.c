@@ -205,7 +205,7 @@ static bool
 hits_all(enum jy_err err)
 {
 	return err == JY_ETOKEN || err == JY_ENOKEY || err == JY_EIO ||
-	    err == JY_EFULL || err == JY_ENOMEM;
+	    err == JY_EFULL || err == JY_ENOMEM || err == JY_ELIMIT;
 }
 
 /* All up to the store; a key that was imported is named by d->row. */

@@ -6,6 +6,8 @@
 
 #include "src/base/bytes.h"
 
+#define DEVICE_KEY_ID_LEN 21
+
 static void
 device_key_id(uint8_t role, const struct device_id *device, uint32_t generation,
     struct hsm_id *out)
@@ -18,7 +20,16 @@ device_key_id(uint8_t role, const struct device_id *device, uint32_t generation,
 	writer_copy(&w, device->join_eui.be, 8);
 	writer_copy(&w, device->dev_eui.be, 8);
 	jy_assert(writer_ok(&w));
+	jy_assert(w.len == DEVICE_KEY_ID_LEN);
 	out->len = (uint8_t)w.len;
+}
+
+size_t
+keys_root_count(struct hsm *hsm)
+{
+	static const char roles[] = { KEY_NWK, KEY_APP, KEY_APP_ROOT, '\0' };
+
+	return hsm_key_count(hsm, roles, DEVICE_KEY_ID_LEN);
 }
 
 void
@@ -82,11 +93,14 @@ keys_root_row(const struct device_id *device, const struct device_key *key,
 	return row;
 }
 
-/* Of a key that is not at hand: is it outside, or else in the token? */
+/*
+ * Of a key that is not at hand: is it outside, or else in the token?  *outside
+ * says which.
+ */
 static enum jy_err
-fetch_root(const struct join_env *env, const struct device_id *device,
-    const struct device_key *key, const struct hsm_id *id, struct hsm_key **out,
-    struct errctx *ec)
+fetch_once(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, const struct hsm_id *id, bool *outside,
+    struct hsm_key **out, struct errctx *ec)
 {
 	enum hsm_template template = keys_root_template(key->role);
 	struct hsm_stored stored;
@@ -94,6 +108,7 @@ fetch_root(const struct join_env *env, const struct device_id *device,
 	enum jy_err err;
 
 	err = store_root_get(env->store, device, key, &row, ec);
+	*outside = err != JY_ENOTFOUND;
 	if (err == JY_ENOTFOUND) {
 		err_clear(ec);
 		return hsm_key_get(env->hsm, id, template, out, ec);
@@ -102,7 +117,22 @@ fetch_root(const struct join_env *env, const struct device_id *device,
 		return err;
 	}
 	stored = keys_stored_of(&row);
-	err = hsm_key_get_stored(env->hsm, id, template, &stored, out, ec);
+	return hsm_key_get_stored(env->hsm, id, template, &stored, out, ec);
+}
+
+/* The storage key may be gone between a look at the row and its use. */
+static enum jy_err
+fetch_root(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, const struct hsm_id *id, struct hsm_key **out,
+    struct errctx *ec)
+{
+	bool outside;
+	enum jy_err err = fetch_once(env, device, key, id, &outside, out, ec);
+
+	if (err == JY_ENOKEY && outside) {
+		err_clear(ec);
+		err = fetch_once(env, device, key, id, &outside, out, ec);
+	}
 	return err == JY_EFORGED
 	    ? err_replace(ec, JY_EFORGED,
 		  "the %s in the database is not bound to this device",

@@ -22,6 +22,9 @@ enum key_role {
 void keys_root_id(const struct device_id *device, const struct device_key *key,
     struct hsm_id *out);
 
+/* How many root keys the token holds; see hsm_key_count. */
+size_t keys_root_count(struct hsm *hsm);
+
 /* JSIntKey or JSEncKey of a NwkKey. */
 void keys_lifetime_id(enum lw_key which, const struct device_id *device,
     const struct device_key *nwk_key, struct hsm_id *out);

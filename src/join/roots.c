@@ -7,6 +7,8 @@
 
 #include "src/base/log.h"
 #include "src/join/keys.h"
+#include "src/join/resident.h"
+#include "src/join/storage.h"
 
 void
 roots_label(const struct device_id *device, const struct device_key *key,
@@ -42,13 +44,21 @@ import_resident(const struct join_env *env, const struct device_id *device,
 {
 	enum hsm_template template = keys_root_template(key->role);
 	char label[ROOT_LABEL_MAX];
+	enum jy_err err = resident_take(env, ec);
 
+	if (err != JY_OK) {
+		return err;
+	}
 	roots_label(device, key, label);
-	return source->sealed != NULL
+	err = source->sealed != NULL
 	    ? hsm_key_import(env->hsm, source->sealed, ROOT_KEY_LEN, template,
 		  id, label, ec)
 	    : hsm_key_import_under(env->hsm, source->transport, source->wrapped,
 		  ROOT_KEY_LEN, template, id, label, ec);
+	if (err != JY_OK) {
+		resident_give_back(env);
+	}
+	return err;
 }
 
 /* Into a row, under the storage key that is in use now. */
@@ -57,14 +67,12 @@ import_wrapped(const struct join_env *env, const struct device_id *device,
     const struct root_source *source, const struct device_key *key,
     const struct hsm_id *id, struct root_rows *outside, struct errctx *ec)
 {
-	struct storage_state state;
-	struct hsm_stored stored;
-	enum jy_err err = store_storage_get(env->store, &state, ec);
+	struct hsm_stored stored = { .storage = 0 };
+	enum jy_err err = storage_current(env, &stored.storage, ec);
 
 	if (err != JY_OK) {
 		return err;
 	}
-	stored = (struct hsm_stored){ .storage = state.current };
 	err = source->sealed != NULL
 	    ? hsm_key_store(env->hsm, source->sealed, id, &stored, ec)
 	    : hsm_key_store_under(env->hsm, source->transport, source->wrapped,
@@ -125,6 +133,9 @@ roots_destroy(const struct join_env *env, const struct device_id *id,
 	if (err == JY_ENOTFOUND) {
 		err_clear(&ec);
 		err = hsm_key_destroy(env->hsm, &key_id, &ec);
+		if (err == JY_OK) {
+			resident_give_back(env);
+		}
 	}
 	if (err != JY_OK && err != JY_ENOKEY) {
 		log_warn("registry", "old root key stays",
@@ -285,4 +296,61 @@ roots_undo(const struct join_env *env, const struct device_row *row,
 	if (root_given(&sources->app)) {
 		roots_destroy(env, &row->id, &row->app_key);
 	}
+}
+
+/* One root key, if it is outside; *settled counts it. */
+static enum jy_err
+settle_root(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, uint32_t *settled, struct errctx *ec)
+{
+	char label[ROOT_LABEL_MAX];
+	struct hsm_stored stored;
+	struct root_row row;
+	struct hsm_id id;
+	enum jy_err err;
+
+	if (key->generation == 0) {
+		return JY_OK;
+	}
+	err = store_root_get(env->store, device, key, &row, ec);
+	if (err == JY_ENOTFOUND) {
+		err_clear(ec);
+		return JY_OK;
+	}
+	if (err == JY_OK) {
+		err = resident_take(env, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	keys_root_id(device, key, &id);
+	roots_label(device, key, label);
+	stored = keys_stored_of(&row);
+	err = hsm_stored_settle(
+	    env->hsm, &id, keys_root_template(key->role), label, &stored, ec);
+	if (err != JY_OK) {
+		resident_give_back(env);
+		return err;
+	}
+	++*settled;
+	return store_root_delete(env->store, device, key, ec);
+}
+
+enum jy_err
+roots_settle(const struct join_env *env, const struct device_row *row,
+    uint32_t *settled, struct errctx *ec)
+{
+	enum jy_err err;
+
+	*settled = 0;
+	err = settle_root(env, &row->id, &row->nwk_key, settled, ec);
+	if (err == JY_OK) {
+		err = settle_root(env, &row->id, &row->app_key, settled, ec);
+	}
+	for (size_t i = 0; err == JY_OK && i < row->old_key_count; i++) {
+		const struct device_key key = old_key_unpack(row->old_keys[i]);
+
+		err = settle_root(env, &row->id, &key, settled, ec);
+	}
+	return err;
 }

@@ -76,6 +76,15 @@ void roots_destroy(const struct join_env *env, const struct device_id *id,
     const struct device_key *key);
 
 /*
+ * Make token objects of those of a device's root keys that are outside;
+ * *settled says how many there were.  JY_ELIMIT; those done stay done, and
+ * nothing is lost at whatever point it ends.
+ */
+enum jy_err roots_settle(const struct join_env *env,
+    const struct device_row *row, uint32_t *settled,
+    struct errctx *ec) JY_CHECK;
+
+/*
  * Destroy the replaced root keys that no retained session needs.  Those
  * destroyed may leave the row's list; who does not store the row again loses
  * nothing, for a key that is gone is no error the next time.

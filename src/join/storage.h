@@ -17,4 +17,52 @@
 enum jy_err storage_open(
     const struct join_env *env, struct errctx *ec) JY_CHECK;
 
+/*
+ * The storage key for keys that are kept from now on; JY_ENOKEY when the
+ * store names none.
+ */
+enum jy_err storage_current(
+    const struct join_env *env, uint32_t *storage, struct errctx *ec) JY_CHECK;
+
+/*
+ * ---- replacing the storage key ----
+ *
+ * begin, move until there is no more, finish.  Each leaves things so that
+ * whoever comes next can go on, in this process or another; joins and imports
+ * go on meanwhile.
+ */
+
+/*
+ * Make a new storage key, from now on in use, unless a replacement is under
+ * way already.  JY_EINVAL when there is none to replace.
+ */
+enum jy_err storage_replace(const struct join_env *env,
+    struct storage_state *state, struct errctx *ec) JY_CHECK;
+
+#define STORAGE_MOVE_MAX 256
+
+struct storage_move {
+	uint32_t moved;
+	uint32_t failed;      /* keys that the token does not open */
+	struct root_row last; /* looked at: where to go on */
+	struct root_row bad;  /* the first that failed, if any did */
+	bool more;
+};
+
+/*
+ * Wrap the next root keys behind after (NULL: from the first) under the
+ * storage key in use.  Keys that are not what they are said to be are left
+ * and counted.
+ */
+enum jy_err storage_move(const struct join_env *env,
+    const struct root_row *after, struct storage_move *out,
+    struct errctx *ec) JY_CHECK;
+
+/*
+ * Destroy the storage key that was replaced.  JY_EINUSE when root keys still
+ * need it, JY_EINVAL when none is being replaced.
+ */
+enum jy_err storage_finish(
+    const struct join_env *env, struct errctx *ec) JY_CHECK;
+
 #endif

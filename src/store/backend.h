@@ -14,8 +14,15 @@ struct store_ops;
 
 /* The store's own values among those of store_meta_put. */
 #define META_SCHEMA "schema"
+#define META_AUDIT "audit" /* where the audit log ends */
 #define META_STORAGE "storage"
 #define STORAGE_STATE_LEN 8
+
+#define META_NUMBER_LEN 8
+
+/* Add to a number as meta values hold it (len 0: none yet), in place. */
+enum jy_err meta_number_add(uint8_t value[META_NUMBER_LEN], size_t len,
+    int64_t delta, uint64_t max, uint64_t *now, struct errctx *ec) JY_CHECK;
 
 /* struct storage_state as octets; JY_ECORRUPT for another length. */
 void storage_state_encode(
@@ -117,6 +124,8 @@ struct store_ops {
 	enum jy_err (*root_list)(struct store_db *db,
 	    const struct root_row *after, struct root_row *rows, size_t cap,
 	    size_t *n, bool *more, struct errctx *ec);
+	enum jy_err (*root_count)(
+	    struct store_db *db, uint64_t *n, struct errctx *ec);
 	enum jy_err (*root_replace)(struct store_db *db,
 	    const struct root_batch *batch, struct errctx *ec);
 	enum jy_err (*storage_get)(struct store_db *db,
@@ -170,9 +179,30 @@ struct store_ops {
 	enum jy_err (*meta_put)(struct store_db *db, const char *key,
 	    const uint8_t *value, size_t len, struct errctx *ec);
 
+	enum jy_err (*meta_swap)(struct store_db *db, const char *key,
+	    const struct meta_value *seen, const struct meta_value *next,
+	    struct errctx *ec);
+
+	enum jy_err (*audit_head)(
+	    struct store_db *db, struct audit_head *head, struct errctx *ec);
+	enum jy_err (*audit_add)(struct store_db *db,
+	    const struct audit_row *row, const struct audit_head *seen,
+	    struct errctx *ec);
+	enum jy_err (*audit_get)(struct store_db *db, uint64_t seq,
+	    struct audit_row *row, struct errctx *ec);
+	enum jy_err (*audit_list)(struct store_db *db, uint64_t after,
+	    struct audit_row *rows, size_t cap, size_t *n, bool *more,
+	    struct errctx *ec);
+
 	/* Fill in commits and syncs. */
 	void (*stats)(struct store_db *db, struct store_stats *out);
 };
+
+/* Do both say that the log ends at the same event? */
+bool audit_head_eq(const struct audit_head *a, const struct audit_head *b);
+
+/* JY_ECORRUPT: the event to be added is there, beyond the end of the log. */
+enum jy_err audit_beyond(uint64_t seq, struct errctx *ec);
 
 extern const struct store_ops store_lmdb_ops;
 extern const struct store_ops store_memory_ops;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The lmdb backend as a table.  Its verbs (lmdb_join.c, lmdb_device.c,
- * lmdb_app.c, lmdb_peer.c) read and write rows (lmdb_rows.c) in transactions
- * (lmdb_txn.c) of an environment (lmdb_env.c); the last two alone see LMDB.
+ * lmdb_app.c, lmdb_peer.c, lmdb_audit.c) read and write rows (lmdb_rows.c) in
+ * transactions (lmdb_txn.c) of an environment (lmdb_env.c); the last two alone
+ * see LMDB.
  */
 #include "src/store/lmdb_env.h"
 #include "src/store/lmdb_verbs.h"
@@ -26,6 +27,7 @@ const struct store_ops store_lmdb_ops = {
 	.root_get = lmdb_root_get,
 	.root_delete = lmdb_root_delete,
 	.root_list = lmdb_root_list,
+	.root_count = lmdb_root_count,
 	.root_replace = lmdb_root_replace,
 	.storage_get = lmdb_storage_get,
 	.storage_set = lmdb_storage_set,
@@ -46,6 +48,11 @@ const struct store_ops store_lmdb_ops = {
 	.peer_by_credential = lmdb_peer_by_credential,
 	.meta_get = lmdb_meta_get,
 	.meta_put = lmdb_meta_put,
+	.meta_swap = lmdb_meta_swap,
+	.audit_head = lmdb_audit_head,
+	.audit_add = lmdb_audit_add,
+	.audit_get = lmdb_audit_get,
+	.audit_list = lmdb_audit_list,
 	.stats = lmdb_stats,
 };
 

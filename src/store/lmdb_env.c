@@ -29,7 +29,10 @@
 	((size_t)256 << 10) /* what the empty tables need, and air \
 			     */
 #define READERS_MAX 2048U
-#define SCHEMA_VERSION 4U /* 2: applications; 4: roots; 2..: rows so new */
+#define SCHEMA_VERSION \
+	4U /* 2: applications; 4: roots, audit log, import key; 2..: rows so \
+	    * new \
+	    */
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {
@@ -47,6 +50,7 @@ const struct table_def lmdb_tables[TABLE_COUNT] = {
 	[TABLE_PEERS] = { "peers", 0, true },
 	[TABLE_CREDENTIALS] = { "credentials", 0, false },
 	[TABLE_ROOTS] = { "roots", 0, false },
+	[TABLE_AUDIT] = { "audit", 0, false },
 };
 
 /* ---- errors ---- */

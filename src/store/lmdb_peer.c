@@ -336,3 +336,38 @@ lmdb_meta_put(struct store_db *db, const char *key, const uint8_t *value,
 
 	return txn_update(lmdb_of(db), meta_write, &m, ec);
 }
+
+struct meta_change {
+	struct slice key;
+	const struct meta_value *seen;
+	const struct meta_value *next;
+};
+
+static enum jy_err
+meta_change(struct txn *t, const void *arg)
+{
+	const struct meta_change *m = arg;
+	struct slice there = { NULL, 0 };
+	enum jy_err err = txn_get(t, TABLE_META, m->key, &there);
+
+	if (err != JY_OK && err != JY_ENOTFOUND) {
+		return err;
+	}
+	if (there.len != m->seen->len ||
+	    (there.len > 0 &&
+		memcmp(there.p, m->seen->octets, there.len) != 0)) {
+		return JY_ECONFLICT;
+	}
+	return txn_put(t, TABLE_META, m->key,
+	    (struct slice){ m->next->octets, m->next->len });
+}
+
+enum jy_err
+lmdb_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec)
+{
+	const struct meta_change m = { slice_of_text(key), seen, next };
+
+	return txn_update(lmdb_of(db), meta_change, &m, ec);
+}

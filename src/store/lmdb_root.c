@@ -166,6 +166,19 @@ lmdb_root_list(struct store_db *db, const struct root_row *after,
 	return err == JY_ENOTFOUND ? JY_OK : err;
 }
 
+enum jy_err
+lmdb_root_count(struct store_db *db, uint64_t *n, struct errctx *ec)
+{
+	struct txn t;
+	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
+
+	if (err == JY_OK) {
+		err = txn_count(&t, TABLE_ROOTS, n);
+		txn_end(&t);
+	}
+	return err;
+}
+
 static bool
 same_root(const struct root_row *a, const struct root_row *b)
 {
@@ -198,17 +211,18 @@ roots_swap(struct txn *t, const void *arg)
 {
 	const struct root_batch *batch = arg;
 	struct storage_state state;
+	size_t replaced = 0;
 	enum jy_err err = state_get(t, &state);
 
-	*batch->replaced = 0;
 	state.old = 0; /* away from it, never back to it */
 	for (size_t i = 0; err == JY_OK && i < batch->n; i++) {
 		err =
 		    storage_state_allows(&state, &batch->changes[i].row, t->ec);
 		if (err == JY_OK) {
-			err = root_swap(t, &batch->changes[i], batch->replaced);
+			err = root_swap(t, &batch->changes[i], &replaced);
 		}
 	}
+	*batch->replaced = err == JY_OK ? replaced : 0;
 	return err;
 }
 

@@ -156,6 +156,7 @@ ROW_ACCESS(app, TABLE_APPS)
 ROW_ACCESS(kek, TABLE_KEKS)
 ROW_ACCESS(peer, TABLE_PEERS)
 ROW_ACCESS(root, TABLE_ROOTS)
+ROW_ACCESS(audit, TABLE_AUDIT)
 
 enum jy_err
 device_row_get(
@@ -363,6 +364,53 @@ root_row_at(const struct cursor *c, struct root_row *row)
 		reader_copy(&r, &row->device, sizeof(row->device));
 		row->key.role = reader_u8(&r);
 		row->key.generation = (uint32_t)reader_be(&r, 4);
+	}
+	return err;
+}
+
+struct slice
+slice_of_seq(uint64_t seq, uint8_t be[8])
+{
+	struct writer w;
+
+	writer_init(&w, be, 8);
+	writer_be(&w, seq, 8);
+	return (struct slice){ be, 8 };
+}
+
+enum jy_err
+audit_row_get(struct txn *t, uint64_t seq, struct audit_row *row)
+{
+	uint8_t be[8];
+	enum jy_err err = audit_fetch(t, slice_of_seq(seq, be), row);
+
+	if (err == JY_OK) {
+		row->seq = seq;
+	}
+	return err;
+}
+
+enum jy_err
+audit_row_put(struct txn *t, const struct audit_row *row)
+{
+	uint8_t be[8];
+
+	return audit_store(t, slice_of_seq(row->seq, be), row);
+}
+
+enum jy_err
+audit_row_at(const struct cursor *c, struct audit_row *row)
+{
+	struct reader r;
+	enum jy_err err;
+
+	if (c->key.len != 8) {
+		return bad_length(c->txn, c->table, c->key, c->key.len);
+	}
+	err = audit_value(c->txn, c->key, c->value, row);
+	if (err == JY_OK) {
+		reader_init(&r, c->key.p, c->key.len);
+		row->seq = reader_be(&r, 8);
 	}
 	return err;
 }

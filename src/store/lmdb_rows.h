@@ -96,6 +96,15 @@ enum jy_err kek_row_at(const struct cursor *c, struct kek_row *row) JY_CHECK;
 
 enum jy_err peer_row_get(
     struct txn *t, const char *name, struct peer_row *row) JY_CHECK;
+/* The key of an event, into its buffer. */
+struct slice slice_of_seq(uint64_t seq, uint8_t be[8]);
+
+enum jy_err audit_row_get(
+    struct txn *t, uint64_t seq, struct audit_row *row) JY_CHECK;
+enum jy_err audit_row_put(struct txn *t, const struct audit_row *row) JY_CHECK;
+enum jy_err audit_row_at(
+    const struct cursor *c, struct audit_row *row) JY_CHECK;
+
 enum jy_err peer_row_put(struct txn *t, const struct peer_row *row) JY_CHECK;
 enum jy_err peer_row_at(const struct cursor *c, struct peer_row *row) JY_CHECK;
 

@@ -292,6 +292,19 @@ cursor_move(struct cursor *c, enum move move)
 }
 
 enum jy_err
+txn_count(struct txn *t, enum table table, uint64_t *n)
+{
+	MDB_stat stat;
+	enum jy_err err =
+	    txn_result(t, table, mdb_stat(t->handle, t->db->dbi[table], &stat));
+
+	if (err == JY_OK) {
+		*n = stat.ms_entries;
+	}
+	return err;
+}
+
+enum jy_err
 cursor_count(struct cursor *c, size_t *n)
 {
 	return txn_result(c->txn, c->table, mdb_cursor_count(c->handle, n));

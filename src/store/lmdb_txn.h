@@ -39,6 +39,7 @@ enum table {
 	TABLE_PEERS,
 	TABLE_CREDENTIALS,
 	TABLE_ROOTS,
+	TABLE_AUDIT,
 	TABLE_COUNT
 };
 
@@ -90,6 +91,9 @@ enum jy_err txn_put(struct txn *t, enum table table, struct slice key,
 enum jy_err txn_del(struct txn *t, enum table table, struct slice key) JY_CHECK;
 enum jy_err txn_del_pair(struct txn *t, enum table table, struct slice key,
     struct slice value) JY_CHECK;
+
+/* How many entries the table has. */
+enum jy_err txn_count(struct txn *t, enum table table, uint64_t *n) JY_CHECK;
 
 /* A walk over a table; close before the transaction ends. */
 struct cursor {

@@ -43,6 +43,8 @@ enum jy_err lmdb_root_delete(struct store_db *db,
 enum jy_err lmdb_root_list(struct store_db *db, const struct root_row *after,
     struct root_row *rows, size_t cap, size_t *n, bool *more,
     struct errctx *ec);
+enum jy_err lmdb_root_count(
+    struct store_db *db, uint64_t *n, struct errctx *ec);
 enum jy_err lmdb_root_replace(
     struct store_db *db, const struct root_batch *batch, struct errctx *ec);
 enum jy_err lmdb_storage_get(
@@ -85,5 +87,17 @@ enum jy_err lmdb_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err lmdb_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
+enum jy_err lmdb_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec);
+enum jy_err lmdb_audit_head(
+    struct store_db *db, struct audit_head *head, struct errctx *ec);
+enum jy_err lmdb_audit_add(struct store_db *db, const struct audit_row *row,
+    const struct audit_head *seen, struct errctx *ec);
+enum jy_err lmdb_audit_get(struct store_db *db, uint64_t seq,
+    struct audit_row *row, struct errctx *ec);
+enum jy_err lmdb_audit_list(struct store_db *db, uint64_t after,
+    struct audit_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
 void lmdb_stats(struct store_db *store, struct store_stats *out);
 #endif

@@ -38,6 +38,16 @@ cmp_text(const void *item, const void *key)
 	return strcmp(item, key);
 }
 
+static int
+cmp_seq(const void *item, const void *key)
+{
+	uint64_t a, b;
+
+	memcpy(&a, item, sizeof(a));
+	memcpy(&b, key, sizeof(b));
+	return a < b ? -1 : a > b;
+}
+
 struct memory *
 memory_lock(struct store_db *db)
 {
@@ -116,27 +126,6 @@ mem_join_view(struct store_db *db, const struct device_id *id,
 		    dev_nonce < view->nonces.counted;
 	}
 	return memory_unlock(m, err);
-}
-
-/*
- * The session of a device with the highest JoinNonce below a bound: sessions
- * are listed by ID, but JoinNonces tell the order in which they were made.
- */
-static const struct session_row *
-session_below(
-    const struct memory *m, const struct device_id *id, uint32_t bound)
-{
-	const struct session_row *found = NULL;
-
-	for (size_t i = 0; i < m->sessions.n; i++) {
-		const struct session_row *s = list_at(&m->sessions, i);
-
-		if (cmp_device(&s->device, id) == 0 && s->join_nonce < bound &&
-		    (found == NULL || s->join_nonce > found->join_nonce)) {
-			found = s;
-		}
-	}
-	return found;
 }
 
 /*
@@ -474,33 +463,6 @@ mem_nonces_reset(
 	return memory_written(m, known ? JY_OK : JY_ENOTFOUND);
 }
 
-/* ---- sessions ---- */
-
-static enum jy_err
-mem_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
-    struct session_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	(void)ec;
-	return memory_unlock(m, list_get(&m->sessions, id, row));
-}
-
-static enum jy_err
-mem_session_list(struct store_db *db, const struct device_id *id,
-    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-	const struct session_row *s = session_below(m, id, UINT32_MAX);
-
-	(void)ec;
-	for (*n = 0; s != NULL && *n < cap; (*n)++) {
-		rows[*n] = *s;
-		s = session_below(m, id, s->join_nonce);
-	}
-	return memory_unlock(m, JY_OK);
-}
-
 /* There is no disk, so nothing is ever flushed. */
 static void
 mem_stats(struct store_db *db, struct store_stats *out)
@@ -535,6 +497,7 @@ mem_open(
 	m->peers = LIST(struct peer_row, cmp_text);
 	m->metas = LIST(struct meta_item, cmp_text);
 	m->roots = LIST(struct root_row, memory_cmp_root);
+	m->audit = LIST(struct audit_row, cmp_seq);
 	jy_assert(pthread_mutex_init(&m->lock, NULL) == 0);
 	*out = &m->base;
 	return JY_OK;
@@ -546,7 +509,7 @@ mem_close(struct store_db *db)
 	struct memory *m = memory_lock(db);
 	const struct list *lists[] = { &m->devices, &m->nonces, &m->sessions,
 		&m->refusals, &m->apps, &m->keks, &m->peers, &m->metas,
-		&m->roots };
+		&m->roots, &m->audit };
 
 	(void)memory_unlock(m, JY_OK);
 	(void)pthread_mutex_destroy(&m->lock);
@@ -575,6 +538,7 @@ const struct store_ops store_memory_ops = {
 	.root_get = mem_root_get,
 	.root_delete = mem_root_delete,
 	.root_list = mem_root_list,
+	.root_count = mem_root_count,
 	.root_replace = mem_root_replace,
 	.storage_get = mem_storage_get,
 	.storage_set = mem_storage_set,
@@ -595,5 +559,10 @@ const struct store_ops store_memory_ops = {
 	.peer_by_credential = mem_peer_by_credential,
 	.meta_get = mem_meta_get,
 	.meta_put = mem_meta_put,
+	.meta_swap = mem_meta_swap,
+	.audit_head = mem_audit_head,
+	.audit_add = mem_audit_add,
+	.audit_get = mem_audit_get,
+	.audit_list = mem_audit_list,
 	.stats = mem_stats,
 };

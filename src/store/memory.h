@@ -26,6 +26,8 @@ struct memory {
 	struct list peers;
 	struct list metas;
 	struct list roots;
+	struct list audit;
+	struct audit_head audit_head;
 	uint64_t commits;
 };
 
@@ -48,6 +50,7 @@ enum jy_err mem_root_delete(struct store_db *db, const struct device_id *device,
 enum jy_err mem_root_list(struct store_db *db, const struct root_row *after,
     struct root_row *rows, size_t cap, size_t *n, bool *more,
     struct errctx *ec);
+enum jy_err mem_root_count(struct store_db *db, uint64_t *n, struct errctx *ec);
 enum jy_err mem_root_replace(
     struct store_db *db, const struct root_batch *batch, struct errctx *ec);
 enum jy_err mem_storage_get(
@@ -55,6 +58,12 @@ enum jy_err mem_storage_get(
 enum jy_err mem_storage_set(struct store_db *db,
     const struct storage_state *seen, const struct storage_state *state,
     struct errctx *ec);
+
+/* The verbs of memory_session.c. */
+enum jy_err mem_session_get(struct store_db *db, const uint8_t id[STORE_ID_LEN],
+    struct session_row *row, struct errctx *ec);
+enum jy_err mem_session_list(struct store_db *db, const struct device_id *id,
+    struct session_row *rows, size_t cap, size_t *n, struct errctx *ec);
 
 /* The verbs of memory_app.c. */
 enum jy_err mem_app_get(struct store_db *db, const char *name,
@@ -90,5 +99,19 @@ enum jy_err mem_meta_get(struct store_db *db, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec);
 enum jy_err mem_meta_put(struct store_db *db, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec);
+enum jy_err mem_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec);
+
+/* The verbs of memory_audit.c. */
+enum jy_err mem_audit_head(
+    struct store_db *db, struct audit_head *head, struct errctx *ec);
+enum jy_err mem_audit_add(struct store_db *db, const struct audit_row *row,
+    const struct audit_head *seen, struct errctx *ec);
+enum jy_err mem_audit_get(struct store_db *db, uint64_t seq,
+    struct audit_row *row, struct errctx *ec);
+enum jy_err mem_audit_list(struct store_db *db, uint64_t after,
+    struct audit_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec);
 
 #endif

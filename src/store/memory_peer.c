@@ -215,3 +215,22 @@ mem_meta_put(struct store_db *db, const char *key, const uint8_t *value,
 	memcpy(item.value, value, len);
 	return memory_written(m, list_put(&m->metas, &item, ec));
 }
+
+enum jy_err
+mem_meta_swap(struct store_db *db, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+	const struct meta_item *there = list_find(&m->metas, key);
+	size_t len = there != NULL ? there->len : 0;
+	struct meta_item item = { .len = next->len };
+
+	if (len != seen->len ||
+	    (there != NULL && memcmp(there->value, seen->octets, len) != 0)) {
+		return memory_unlock(m, JY_ECONFLICT);
+	}
+	memcpy(item.key, key, strlen(key) + 1);
+	memcpy(item.value, next->octets, next->len);
+	return memory_written(m, list_put(&m->metas, &item, ec));
+}

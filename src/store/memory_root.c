@@ -110,6 +110,16 @@ mem_root_list(struct store_db *db, const struct root_row *after,
 	return memory_unlock(m, JY_OK);
 }
 
+enum jy_err
+mem_root_count(struct store_db *db, uint64_t *n, struct errctx *ec)
+{
+	struct memory *m = memory_lock(db);
+
+	(void)ec;
+	*n = m->roots.n;
+	return memory_unlock(m, JY_OK);
+}
+
 /* All or nothing: what is wrong is found before anything is written. */
 static enum jy_err
 check_batch(struct memory *m, const struct root_batch *batch, struct errctx *ec)

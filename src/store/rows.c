@@ -114,7 +114,6 @@ struct layout {
 #define KEY(type, m) \
 	UINT(type, m.generation, 4, UINT32_MAX), \
 	    UINT(type, m.role, 1, UINT8_MAX)
-
 #define CHECK(type, m) BOOL(type, m.known), BYTES(type, m.value)
 
 /* What struct activation has had from the start, and what came later. */
@@ -244,6 +243,14 @@ check_root(const void *row)
 	return ((const struct root_row *)row)->storage != 0 ? NULL : "storage";
 }
 
+static const struct field audit_fields[] = {
+	UINT(struct audit_row, time_ms, 8, UINT64_MAX),
+	UINT(struct audit_row, event, 1, UINT8_MAX),
+	TEXT(struct audit_row, who),
+	TEXT(struct audit_row, text),
+	BYTES(struct audit_row, mac),
+};
+
 static const char *
 check_session(const void *row)
 {
@@ -299,7 +306,8 @@ static const struct layout peer_layout =
     LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
 static const struct layout refusal_layout =
     LAYOUT_1(refusal_fields, struct refusal_row, NULL);
-
+static const struct layout audit_layout =
+    LAYOUT_1(audit_fields, struct audit_row, NULL);
 static const struct layout root_layout =
     LAYOUT_1(root_fields, struct root_row, check_root);
 
@@ -572,9 +580,9 @@ row_decode(const struct layout *l, const uint8_t *buf, size_t len,
 	    struct kind##_row *row, struct errctx *ec) \
 	{ \
 		struct kind##_row scratch; \
-		enum jy_err err; \
+		enum jy_err err = \
+		    row_decode(&kind##_layout, p, len, &scratch, ec); \
 \
-		err = row_decode(&kind##_layout, p, len, &scratch, ec); \
 		if (err == JY_OK) { \
 			*row = scratch; \
 		} \
@@ -589,3 +597,4 @@ ROW_CODEC(kek)
 ROW_CODEC(peer)
 ROW_CODEC(refusal)
 ROW_CODEC(root)
+ROW_CODEC(audit)

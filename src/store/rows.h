@@ -32,6 +32,8 @@
 #define STORE_ID_LEN 16        /* a session key ID */
 #define STORE_KCV_LEN 4
 #define STORE_FINGERPRINT_LEN 32
+#define STORE_AUDIT_TEXT_MAX 254
+#define STORE_AUDIT_MAC_LEN 16
 
 /* A device is the pair of its EUIs. */
 struct device_id {
@@ -230,6 +232,22 @@ struct refusal_row {
 	char reason[STORE_REASON_MAX + 1];
 };
 
+/* One event of the audit log; what it means is src/join/audit.h's. */
+struct audit_row {
+	uint64_t seq; /* 1, 2, ... */
+	uint64_t time_ms;
+	uint8_t event;
+	char who[STORE_LABEL_MAX + 1];
+	char text[STORE_AUDIT_TEXT_MAX + 1];
+	uint8_t mac[STORE_AUDIT_MAC_LEN]; /* chains it to the one before */
+};
+
+/* Where the audit log ends; zero while it is empty. */
+struct audit_head {
+	uint64_t seq;
+	uint8_t mac[STORE_AUDIT_MAC_LEN];
+};
+
 /* Room that any row fits in. */
 #define ROW_MAX 4096
 
@@ -254,6 +272,8 @@ enum jy_err row_check_root(
     const struct root_row *row, struct errctx *ec) JY_CHECK;
 enum jy_err row_check_app(
     const struct app_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err row_check_audit(
+    const struct audit_row *row, struct errctx *ec) JY_CHECK;
 
 /*
  * Encoders return the length and never fail; a row that its checker refuses
@@ -271,6 +291,7 @@ size_t row_encode_peer(const struct peer_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_refusal(const struct refusal_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_app(const struct app_row *row, uint8_t out[ROW_MAX]);
 size_t row_encode_root(const struct root_row *row, uint8_t out[ROW_MAX]);
+size_t row_encode_audit(const struct audit_row *row, uint8_t out[ROW_MAX]);
 
 enum jy_err row_decode_device(const uint8_t *p, size_t len,
     struct device_row *row, struct errctx *ec) JY_CHECK;
@@ -288,5 +309,7 @@ enum jy_err row_decode_app(const uint8_t *p, size_t len, struct app_row *row,
     struct errctx *ec) JY_CHECK;
 enum jy_err row_decode_root(const uint8_t *p, size_t len, struct root_row *row,
     struct errctx *ec) JY_CHECK;
+enum jy_err row_decode_audit(const uint8_t *p, size_t len,
+    struct audit_row *row, struct errctx *ec) JY_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which storage keys wrap root keys: the value META_STORAGE, for backends. */
+/* Values of meta that mean something to the store, as octets, for backends. */
 #include "src/base/bytes.h"
 #include "src/store/backend.h"
 
@@ -30,6 +30,31 @@ storage_state_decode(const uint8_t *p, size_t len, struct storage_state *state,
 		    "the state of storage keys has %zu octets", len);
 	}
 	*state = s;
+	return JY_OK;
+}
+
+enum jy_err
+meta_number_add(uint8_t value[META_NUMBER_LEN], size_t len, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec)
+{
+	uint64_t n, step = delta < 0 ? 0 - (uint64_t)delta : (uint64_t)delta;
+	struct reader r;
+	struct writer w;
+
+	reader_init(&r, value, len);
+	n = len > 0 ? reader_be(&r, META_NUMBER_LEN) : 0;
+	if (len > 0 && !reader_done(&r)) {
+		return err_set(ec, JY_ECORRUPT, "a number has %zu octets", len);
+	}
+	if (delta > 0 && (n > max || step > max - n)) {
+		return err_set(ec, JY_ELIMIT, "%llu of %llu are there",
+		    (unsigned long long)n, (unsigned long long)max);
+	}
+	n = delta < 0 ? n - (step < n ? step : n) : n + step;
+	writer_init(&w, value, META_NUMBER_LEN);
+	writer_be(&w, n, META_NUMBER_LEN);
+	jy_assert(writer_ok(&w));
+	*now = n;
 	return JY_OK;
 }
 

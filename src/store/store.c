@@ -11,12 +11,9 @@
 #include "src/lorawan/frame.h"
 #include "src/store/backend.h"
 #include "src/store/commit.h"
+#include "src/store/handle.h"
 
-struct store {
-	const struct store_ops *ops;
-	struct store_db *db;
-	struct commit_queue *queue;
-};
+#define ADD_TRIES 1000 /* against others that add at the same time */
 
 static const struct store_ops *const backends[] = {
 	&store_lmdb_ops,
@@ -286,57 +283,6 @@ store_nonces_reset(
 	return s->ops->nonces_reset(s->db, id, ec);
 }
 
-/* ---- root keys outside the token ---- */
-
-enum jy_err
-store_root_get(struct store *s, const struct device_id *device,
-    const struct device_key *key, struct root_row *row, struct errctx *ec)
-{
-	return s->ops->root_get(s->db, device, key, row, ec);
-}
-
-enum jy_err
-store_root_delete(struct store *s, const struct device_id *device,
-    const struct device_key *key, struct errctx *ec)
-{
-	return s->ops->root_delete(s->db, device, key, ec);
-}
-
-enum jy_err
-store_root_list(struct store *s, const struct root_row *after,
-    struct root_row *rows, size_t cap, size_t *n, bool *more, struct errctx *ec)
-{
-	jy_assert(cap > 0);
-	return s->ops->root_list(s->db, after, rows, cap, n, more, ec);
-}
-
-enum jy_err
-store_root_replace(struct store *s, const struct root_change *changes, size_t n,
-    size_t *replaced, struct errctx *ec)
-{
-	const struct root_batch batch = { changes, n, replaced };
-	enum jy_err err = JY_OK;
-
-	for (size_t i = 0; i < n && err == JY_OK; i++) {
-		err = row_check_root(&changes[i].row, ec);
-	}
-	return err == JY_OK ? s->ops->root_replace(s->db, &batch, ec) : err;
-}
-
-enum jy_err
-store_storage_get(
-    struct store *s, struct storage_state *state, struct errctx *ec)
-{
-	return s->ops->storage_get(s->db, state, ec);
-}
-
-enum jy_err
-store_storage_set(struct store *s, const struct storage_state *seen,
-    const struct storage_state *state, struct errctx *ec)
-{
-	return s->ops->storage_set(s->db, seen, state, ec);
-}
-
 /* ---- sessions ---- */
 
 enum jy_err
@@ -535,16 +481,62 @@ store_meta_get(struct store *s, const char *key, uint8_t out[STORE_META_MAX],
 			     : JY_ENOTFOUND;
 }
 
+/* A key that the store does not keep for itself. */
+static enum jy_err
+meta_check(const char *key, size_t len, struct errctx *ec)
+{
+	if (!label_ok(key) || len > STORE_META_MAX ||
+	    strcmp(key, META_SCHEMA) == 0 || strcmp(key, META_AUDIT) == 0 ||
+	    strcmp(key, META_STORAGE) == 0) {
+		return err_set(ec, JY_EINVAL, "not a value to keep: \"%.*s\"",
+		    STORE_LABEL_MAX, key);
+	}
+	return JY_OK;
+}
+
 enum jy_err
 store_meta_put(struct store *s, const char *key, const uint8_t *value,
     size_t len, struct errctx *ec)
 {
-	if (!label_ok(key) || len > STORE_META_MAX ||
-	    strcmp(key, META_SCHEMA) == 0 || strcmp(key, META_STORAGE) == 0) {
-		return err_set(ec, JY_EINVAL, "not a value to keep: \"%.*s\"",
-		    STORE_LABEL_MAX, key);
+	enum jy_err err = meta_check(key, len, ec);
+
+	return err == JY_OK ? s->ops->meta_put(s->db, key, value, len, ec)
+			    : err;
+}
+
+enum jy_err
+store_meta_swap(struct store *s, const char *key, const struct meta_value *seen,
+    const struct meta_value *next, struct errctx *ec)
+{
+	enum jy_err err = meta_check(key, next->len, ec);
+
+	return err == JY_OK ? s->ops->meta_swap(s->db, key, seen, next, ec)
+			    : err;
+}
+
+enum jy_err
+store_meta_add(struct store *s, const char *key, int64_t delta, uint64_t max,
+    uint64_t *now, struct errctx *ec)
+{
+	struct meta_value seen, next = { .len = META_NUMBER_LEN };
+	enum jy_err err = JY_ECONFLICT;
+
+	for (int i = 0; i < ADD_TRIES && err == JY_ECONFLICT; i++) {
+		seen.len = 0;
+		err = store_meta_get(s, key, seen.octets, &seen.len, ec);
+		if (err == JY_ENOTFOUND) {
+			err = JY_OK;
+		}
+		if (err == JY_OK) {
+			memcpy(next.octets, seen.octets, seen.len);
+			err = meta_number_add(
+			    next.octets, seen.len, delta, max, now, ec);
+		}
+		if (err == JY_OK && delta != 0) {
+			err = store_meta_swap(s, key, &seen, &next, ec);
+		}
 	}
-	return s->ops->meta_put(s->db, key, value, len, ec);
+	return err;
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store: devices, nonces, sessions, KEKs and peers, in the verbs that the
- * join line and the registry need.
+ * The store: devices, nonces, sessions, KEKs, peers and the audit log, in the
+ * verbs that the join line and the registry need.
  *
  * Every verb is one transaction: it happens wholly or not at all, and a write
  * returns JY_OK only when the row is on disk.  No transaction outlives its
@@ -224,6 +224,10 @@ struct root_change {
 	struct root_row row; /* of the same device and key */
 };
 
+/* How many there are. */
+enum jy_err store_root_count(
+    struct store *s, uint64_t *n, struct errctx *ec) JY_CHECK;
+
 /*
  * Replace many in one transaction; those that changed meanwhile are left
  * alone.  *replaced says how many were.  JY_ECONFLICT, and nothing is, when
@@ -329,15 +333,53 @@ enum jy_err store_peer_by_authorization(struct store *s,
 enum jy_err store_peer_by_as_id(struct store *s, const char *as_id,
     struct peer_row *row, struct errctx *ec) JY_CHECK;
 
+/* ---- the audit log ---- */
+
+enum jy_err store_audit_head(
+    struct store *s, struct audit_head *head, struct errctx *ec) JY_CHECK;
+
+/*
+ * Add the event behind the end that was seen: its number is the next one.
+ * JY_ECONFLICT when the log has grown meanwhile; JY_ECORRUPT when an event of
+ * that number is there: its end was set back.
+ */
+enum jy_err store_audit_add(struct store *s, const struct audit_row *row,
+    const struct audit_head *seen, struct errctx *ec) JY_CHECK;
+
+enum jy_err store_audit_get(struct store *s, uint64_t seq,
+    struct audit_row *row, struct errctx *ec) JY_CHECK;
+
+/* Events behind the number after, in their order. */
+enum jy_err store_audit_list(struct store *s, uint64_t after,
+    struct audit_row *rows, size_t cap, size_t *n, bool *more,
+    struct errctx *ec) JY_CHECK;
+
 /* ---- the rest ---- */
 
-#define STORE_META_MAX 64
+#define STORE_META_MAX 128
 
 /* A small value of the installation, for example the token's identity. */
 enum jy_err store_meta_get(struct store *s, const char *key,
     uint8_t out[STORE_META_MAX], size_t *len, struct errctx *ec) JY_CHECK;
 enum jy_err store_meta_put(struct store *s, const char *key,
     const uint8_t *value, size_t len, struct errctx *ec) JY_CHECK;
+
+/*
+ * Add to a number of the installation, which starts at 0 and never goes below;
+ * *now is what it is then.  JY_ELIMIT, and it stays, when a positive delta
+ * takes it beyond max; the detail says how far it is.
+ */
+enum jy_err store_meta_add(struct store *s, const char *key, int64_t delta,
+    uint64_t max, uint64_t *now, struct errctx *ec) JY_CHECK;
+struct meta_value {
+	uint8_t octets[STORE_META_MAX];
+	size_t len; /* 0: there is none */
+};
+
+/* Replace what was seen there; JY_ECONFLICT when it is not that any more. */
+enum jy_err store_meta_swap(struct store *s, const char *key,
+    const struct meta_value *seen, const struct meta_value *next,
+    struct errctx *ec) JY_CHECK;
 
 struct store_stats {
 	uint64_t commits; /* transactions made durable */

@@ -9,6 +9,7 @@
 #include "proto/joinery.pb-c.h"
 #include "src/base/arena.h"
 #include "src/join/access.h"
+#include "src/join/audit.h"
 #include "src/join/join.h"
 
 /* One request while it is being answered. */
@@ -19,7 +20,12 @@ struct call {
 	const Joinery__V1__Request *request;
 	Joinery__V1__Response *response; /* what the handler fills in */
 	struct arena *arena;             /* for what response points to */
+	enum audit_event event;          /* that of the table, unless changed */
+	char *note; /* CALL_NOTE_MAX octets: what the log and the audit log
+		       say of it beside its object; "" for nothing more */
 };
+
+#define CALL_NOTE_MAX (STORE_AUDIT_TEXT_MAX + 1)
 
 enum call_who {
 	CALL_ANYBODY, /* any registered peer, any admin */
@@ -34,7 +40,9 @@ struct call_def {
 	Joinery__V1__Request__CallCase which;
 	const char *name;
 	enum call_who who;
-	bool changes; /* worth a line in the log when it is done */
+	/* Of a call that changes something: it has a line in the log when it
+	 * is done, and this event in the audit log. */
+	enum audit_event audit;
 	call_fn *run; /* NULL: a join or rejoin, which goes down the line */
 };
 
@@ -53,6 +61,16 @@ enum jy_err call_allowed(const struct call_def *def, const struct asker *asker,
  */
 void call_object(
     const Joinery__V1__Request *request, char out[CALL_OBJECT_MAX]);
+
+/*
+ * What the audit log says of a call: its note, else its object and, of a call
+ * that sets something, the names of the fields that were given; never a value
+ * that could be a key.  In calls_audit.c.
+ */
+void call_audit_text(const struct call *c, char out[CALL_NOTE_MAX]);
+
+/* The event is there: the answer may say so; in calls_import.c. */
+void call_recorded(struct call *c, const struct audit_row *row);
 
 /* Which devices of an import came out how. */
 struct call_import_counts {
@@ -142,6 +160,14 @@ enum jy_err call_apply_activation(const struct activation_message *m,
 void call_fill_activation(struct arena *arena, const struct activation *a,
     struct activation_message *out);
 
+/*
+ * A sealed key as convert_sealed reads it, sealed for an import key that is
+ * offered or was before; in calls_import_key.c.
+ */
+enum jy_err call_sealed(struct call *c, const char *field,
+    const Joinery__V1__SealedKey *in, struct hsm_sealed *out,
+    struct errctx *ec) JY_CHECK;
+
 /* Lay the given settings over a row; in calls_device.c. */
 enum jy_err call_apply_settings(const Joinery__V1__DeviceSettings *m,
     struct device_row *row, struct errctx *ec) JY_CHECK;
@@ -155,12 +181,19 @@ call_fn call_device_set, call_device_get, call_device_delete, call_device_list,
 /* calls_app.c */
 call_fn call_app_set, call_app_get, call_app_delete, call_app_list;
 /* calls_admin.c */
-call_fn call_import_key, call_join_euis, call_kek_import, call_kek_generate,
-    call_kek_list, call_kek_delete;
+call_fn call_join_euis, call_kek_import, call_kek_generate, call_kek_list,
+    call_kek_delete;
+/* calls_audit.c */
+call_fn call_audit_list, call_audit_verify;
+/* calls_import_key.c */
+call_fn call_import_key, call_import_key_rotate;
 /* calls_peer.c */
 call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
+/* calls_custody.c */
+call_fn call_custody, call_storage_replace, call_storage_move,
+    call_storage_finish, call_device_settle;
 /* calls_import.c */
-call_fn call_import_begin, call_import_batch;
+call_fn call_import_begin, call_import_batch, call_import_end;
 /* calls_test.c */
 call_fn call_peer_test;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that manage KEKs, and those that show the import key and JoinEUIs. */
+/* Calls that manage KEKs, and the one that shows the JoinEUIs. */
 #include <string.h>
 
 #include "src/join/registry.h"
@@ -7,27 +7,6 @@
 #include "src/worker/convert.h"
 
 #define KEKS_PAGE 128 /* so that a page fits in a frame */
-
-enum jy_err
-call_import_key(struct call *c, struct errctx *ec)
-{
-	uint8_t der[HSM_PUBLIC_KEY_MAX], fingerprint[HSM_FINGERPRINT_LEN];
-	Joinery__V1__ImportKeyAnswer *m;
-	enum jy_err err;
-	size_t len;
-
-	err = hsm_import_key(c->env->hsm, der, &len, fingerprint, ec);
-	if (err != JY_OK) {
-		return err;
-	}
-	m = convert_new(c->arena, &joinery__v1__import_key_answer__descriptor);
-	convert_binary(c->arena, der, len, &m->has_public_key, &m->public_key);
-	convert_binary(c->arena, fingerprint, sizeof(fingerprint),
-	    &m->has_fingerprint, &m->fingerprint);
-	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_IMPORT_KEY;
-	c->response->import_key = m;
-	return JY_OK;
-}
 
 enum jy_err
 call_join_euis(struct call *c, struct errctx *ec)
@@ -92,7 +71,7 @@ call_kek_import(struct call *c, struct errctx *ec)
 
 	err = convert_name("label", q->label, label, ec);
 	if (err == JY_OK) {
-		err = convert_sealed("key", q->key, &key, ec);
+		err = call_sealed(c, "key", q->key, &key, ec);
 	}
 	if (err == JY_OK) {
 		err = registry_kek_import(c->env, label, &key, &row, ec);

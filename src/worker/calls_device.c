@@ -85,10 +85,10 @@ call_device_set(struct call *c, struct errctx *ec)
 		err = call_apply_settings(q->settings, &row, ec);
 	}
 	if (err == JY_OK && q->nwk_key != NULL) {
-		err = convert_sealed("nwk_key", q->nwk_key, &nwk, ec);
+		err = call_sealed(c, "nwk_key", q->nwk_key, &nwk, ec);
 	}
 	if (err == JY_OK && q->app_key != NULL) {
-		err = convert_sealed("app_key", q->app_key, &app, ec);
+		err = call_sealed(c, "app_key", q->app_key, &app, ec);
 	}
 	if (err != JY_OK) {
 		return err;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that import sealed key files. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/errcode.h"
 #include "src/join/import.h"
+#include "src/join/import_key.h"
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
 
@@ -25,43 +27,155 @@ get_transport(struct call *c, protobuf_c_boolean has_import_key,
 	enum jy_err err = convert_octets("import_key", has_import_key,
 	    import_key, fingerprint, sizeof(fingerprint), ec);
 
+	if (err == JY_OK) {
+		err = import_key_check(c->env, fingerprint, ec);
+	}
 	return err == JY_OK ? hsm_transport_get(c->env->hsm, fingerprint,
 				  sealed->data, sealed->len, out, ec)
 			    : err;
+}
+
+/* What tells which file it is; borrows the message. */
+struct file_name {
+	protobuf_c_boolean has_import_key, has_digest, has_mac;
+	const ProtobufCBinaryData *import_key, *transport_key, *digest, *mac;
+};
+
+#define FILE_NAME(m) \
+	&(const struct file_name) \
+	{ \
+		.has_import_key = (m)->has_import_key, \
+		.has_digest = (m)->has_digest, .has_mac = (m)->has_mac, \
+		.import_key = &(m)->import_key, \
+		.transport_key = &(m)->transport_key, .digest = &(m)->digest, \
+		.mac = &(m)->mac, \
+	}
+
+/* Is it a file of the import key, and its MAC right? */
+static enum jy_err
+check_file(struct call *c, const struct file_name *f,
+    uint8_t digest[DIGEST_LEN], struct errctx *ec)
+{
+	struct hsm_transport *transport = NULL;
+	uint8_t mac[HSM_MAC_LEN];
+	enum jy_err err;
+
+	err = convert_octets(
+	    "digest", f->has_digest, f->digest, digest, DIGEST_LEN, ec);
+	if (err == JY_OK) {
+		err = convert_octets(
+		    "mac", f->has_mac, f->mac, mac, sizeof(mac), ec);
+	}
+	if (err == JY_OK) {
+		err = get_transport(c, f->has_import_key, f->import_key,
+		    f->transport_key, &transport, ec);
+	}
+	if (err != JY_OK) {
+		return err;
+	}
+	err = hsm_transport_check(
+	    c->env->hsm, transport, mac_key_block, digest, DIGEST_LEN, mac, ec);
+	hsm_transport_put(c->env->hsm, transport);
+	return err == JY_EKCV
+	    ? err_replace(ec, JY_EKCV,
+		  "the file's MAC does not match: it was changed or cut")
+	    : err;
+}
+
+/* What changes devices must have begun with an event of the same admin. */
+static enum jy_err
+check_begun(
+    struct call *c, protobuf_c_boolean has_seq, uint64_t seq, struct errctx *ec)
+{
+	struct audit_row row;
+	enum jy_err err;
+
+	if (!has_seq) {
+		return err_set(ec, JY_EINVAL,
+		    "audit_seq is missing: begin with import_begin");
+	}
+	err = store_audit_get(c->env->store, seq, &row, ec);
+	if (err == JY_OK && row.event == AUDIT_import_begin &&
+	    strcmp(row.who, c->asker->name) == 0) {
+		return JY_OK;
+	}
+	return err != JY_OK && err != JY_ENOTFOUND
+	    ? err
+	    : err_replace(ec, JY_EINVAL,
+		  "audit_seq: event %llu is not the beginning of an import "
+		  "of %s",
+		  (unsigned long long)seq, c->asker->name);
+}
+
+static void
+answer_event(struct call *c)
+{
+	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT;
+	c->response->import_event = convert_new(
+	    c->arena, &joinery__v1__import_event_answer__descriptor);
+}
+
+void
+call_recorded(struct call *c, const struct audit_row *row)
+{
+	Joinery__V1__ImportEventAnswer *m = c->response->import_event;
+
+	if (c->response->result_case ==
+	    JOINERY__V1__RESPONSE__RESULT_IMPORT_EVENT) {
+		m->has_audit_seq = 1;
+		m->audit_seq = row->seq;
+		convert_binary(c->arena, row->mac, sizeof(row->mac),
+		    &m->has_audit_mac, &m->audit_mac);
+	}
 }
 
 enum jy_err
 call_import_begin(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__ImportBeginRequest *q = c->request->import_begin;
-	uint8_t digest[DIGEST_LEN], mac[HSM_MAC_LEN];
-	struct hsm_transport *transport = NULL;
-	enum jy_err err;
+	char hex[HEX_STR_LEN(DIGEST_LEN)];
+	uint8_t digest[DIGEST_LEN];
+	enum jy_err err = check_file(c, FILE_NAME(q), digest, ec);
 
-	err = convert_octets(
-	    "digest", q->has_digest, &q->digest, digest, sizeof(digest), ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	hex_format(digest, sizeof(digest), hex);
+	(void)snprintf(c->note, CALL_NOTE_MAX, "digest=%s", hex);
+	if (q->has_dry_run && q->dry_run) {
+		c->event = AUDIT_NOTHING;
+	}
+	answer_event(c);
+	return JY_OK;
+}
+
+enum jy_err
+call_import_end(struct call *c, struct errctx *ec)
+{
+	const Joinery__V1__ImportEndRequest *q = c->request->import_end;
+	char file[HEX_STR_LEN(DIGEST_LEN)], keys[HEX_STR_LEN(DIGEST_LEN)];
+	uint8_t digest[DIGEST_LEN], check_values[DIGEST_LEN];
+	enum jy_err err = check_file(c, FILE_NAME(q), digest, ec);
+
 	if (err == JY_OK) {
-		err = convert_octets(
-		    "mac", q->has_mac, &q->mac, mac, sizeof(mac), ec);
+		err = convert_octets("check_values", q->has_check_values,
+		    &q->check_values, check_values, sizeof(check_values), ec);
 	}
 	if (err == JY_OK) {
-		err = get_transport(c, q->has_import_key, &q->import_key,
-		    &q->transport_key, &transport, ec);
+		err = check_begun(c, q->has_audit_seq, q->audit_seq, ec);
 	}
 	if (err != JY_OK) {
 		return err;
 	}
-	err = hsm_transport_check(c->env->hsm, transport, mac_key_block, digest,
-	    sizeof(digest), mac, ec);
-	hsm_transport_put(c->env->hsm, transport);
-	if (err == JY_EKCV) {
-		return err_replace(ec, JY_EKCV,
-		    "the file's MAC does not match: it was changed or cut");
-	}
-	if (err == JY_OK) {
-		call_answer_done(c);
-	}
-	return err;
+	hex_format(digest, sizeof(digest), file);
+	hex_format(check_values, sizeof(check_values), keys);
+	(void)snprintf(c->note, CALL_NOTE_MAX,
+	    "begin=%llu digest=%s created=%u same=%u replaced=%u refused=%u "
+	    "check_values=%s",
+	    (unsigned long long)q->audit_seq, file, q->created, q->same,
+	    q->replaced, q->refused, keys);
+	answer_event(c);
+	return JY_OK;
 }
 
 /* out borrows the message. */
@@ -215,6 +329,12 @@ call_import_batch(struct call *c, struct errctx *ec)
 		return err_set(ec, JY_EINVAL,
 		    "a batch has 1 to %d devices, not %zu", IMPORT_BATCH_MAX,
 		    q->n_devices);
+	}
+	err = batch.dry_run
+	    ? JY_OK
+	    : check_begun(c, q->has_audit_seq, q->audit_seq, ec);
+	if (err != JY_OK) {
+		return err;
 	}
 	err = get_transport(c, q->has_import_key, &q->import_key,
 	    &q->transport_key, &batch.transport, ec);

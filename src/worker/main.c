@@ -17,6 +17,7 @@
 #include "proto/frame.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
+#include "src/join/resident.h"
 #include "src/join/storage.h"
 #include "src/worker/pool.h"
 
@@ -134,6 +135,7 @@ open_all(const struct conf *conf, bool later, struct join_env *env,
 	enum jy_err err;
 
 	env->sys = &sys_real;
+	env->resident_max = (uint64_t)conf->resident_max;
 	env->custody = strcmp(conf->custody, "wrapped") == 0 ? CUSTODY_WRAPPED
 							     : CUSTODY_RESIDENT;
 	env->app_s_key = app_s_key_mode(conf->app_s_key);
@@ -150,6 +152,9 @@ open_all(const struct conf *conf, bool later, struct join_env *env,
 	}
 	if (err == JY_OK) {
 		err = check_identity(env->store, env->hsm, ec);
+	}
+	if (err == JY_OK && !later) {
+		err = resident_recount(env, ec);
 	}
 	return err == JY_OK ? storage_open(env, ec) : err;
 }

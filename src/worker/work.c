@@ -11,6 +11,7 @@
 
 #include "proto/errcode.h"
 #include "proto/frame.h"
+#include "src/base/log.h"
 #include "src/base/secret.h"
 #include "src/conf/admin.h"
 #include "src/worker/convert.h"
@@ -47,6 +48,34 @@ find_asker(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	    c.has_uid && conf_uid_is_admin(ctx->conf, c.uid), &w->asker, ec);
 }
 
+/*
+ * Put what was changed into the audit log.  When that fails the change is
+ * there all the same: the asker has to know both.
+ */
+static enum jy_err
+record(struct work *w, struct call *call, struct errctx *ec)
+{
+	char text[CALL_NOTE_MAX];
+	struct errctx why = ERRCTX_INIT;
+	struct audit_row row;
+	enum jy_err err;
+
+	call_audit_text(call, text);
+	err = audit_append(
+	    call->env, call->event, w->asker.name, text, &row, &why);
+	if (err == JY_OK) {
+		w->audit_seq = row.seq;
+		call_recorded(call, &row);
+		return JY_OK;
+	}
+	log_error("audit", "a change is not in the audit log",
+	    "request=%s call=%s error=\"%s\"", w->envelope->request_id,
+	    w->def->name, err_detail(&why, err));
+	return err_set(ec, err,
+	    "this was done, but it is not in the audit log: %s",
+	    err_detail(&why, err));
+}
+
 static enum jy_err
 run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 {
@@ -57,9 +86,14 @@ run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 		.request = w->request,
 		.response = &w->response,
 		.arena = &w->arena,
+		.event = w->def->audit,
+		.note = w->note,
 	};
+	enum jy_err err = w->def->run(&call, ec);
 
-	return w->def->run(&call, ec);
+	return err == JY_OK && call.event > AUDIT_ELSEWHERE
+	    ? record(w, &call, ec)
+	    : err;
 }
 
 static enum jy_err
@@ -106,6 +140,8 @@ work_open(struct work *w, const uint8_t *frame, size_t len)
 	w->request = NULL;
 	w->def = NULL;
 	w->joins = false;
+	w->note[0] = '\0';
+	w->audit_seq = 0;
 	w->arena = (struct arena){ 0 };
 	w->asker.name[0] = '\0';
 	w->asker.peer.answer_url[0] = '\0';

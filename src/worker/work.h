@@ -26,8 +26,10 @@ struct work {
 	struct sender sender; /* borrows request */
 	struct arena arena;
 	Joinery__V1__Response response;
-	struct join join; /* if def->run is NULL */
-	bool joins;       /* join is ready to go down the line */
+	char note[CALL_NOTE_MAX]; /* the call's */
+	uint64_t audit_seq;       /* its event in the audit log; 0: none */
+	struct join join;         /* if def->run is NULL */
+	bool joins;               /* join is ready to go down the line */
 	enum jy_err err;
 	struct errctx ec;
 };

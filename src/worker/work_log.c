@@ -162,6 +162,7 @@ log_call(const struct work *w)
 {
 	const Joinery__V1__ErrorCode code = errcode_of(w->err);
 	char object[CALL_OBJECT_MAX] = "-", why[REASON_MAX];
+	const char *what = w->note[0] != '\0' ? w->note : object;
 
 	if (w->def != NULL) {
 		call_object(w->request, object);
@@ -171,16 +172,17 @@ log_call(const struct work *w)
 		import_object(w, object);
 	}
 	if (w->err == JY_OK) {
-		log_notice("admin", "done", "request=%s peer=\"%s\" call=%s %s",
-		    w->envelope->request_id, w->asker.name, w->def->name,
-		    object);
+		log_notice("admin", "done",
+		    "request=%s peer=\"%s\" call=%s %s audit=%llu",
+		    w->envelope->request_id, w->asker.name, w->def->name, what,
+		    (unsigned long long)w->audit_seq);
 		return;
 	}
 	log_notice("call", "refused",
 	    "request=%s peer=\"%s\" call=%s %s code=%s reason=\"%s\" do=\"%s\"",
 	    w->envelope->request_id, w->asker.name,
-	    w->def != NULL ? w->def->name : "unknown", object,
-	    errcode_name(code), reason(w, why), errcode_hint(code));
+	    w->def != NULL ? w->def->name : "unknown", what, errcode_name(code),
+	    reason(w, why), errcode_hint(code));
 }
 
 /* A line at debug level only; but a warning long before a device is done. */
@@ -212,17 +214,20 @@ log_accepted_join(const struct work *w)
 void
 work_log(const struct work *w)
 {
+	char object[CALL_OBJECT_MAX];
+
 	if (w->err == JY_EFORGED) {
+		call_object(w->request, object);
 		log_error("store",
 		    "a root key belongs elsewhere: somebody changed the "
 		    "database",
-		    "request=%s", w->envelope->request_id);
+		    "request=%s %s", w->envelope->request_id, object);
 	}
 	if (w->joins && w->err == JY_OK) {
 		log_accepted_join(w);
 	} else if (w->joins) {
 		log_refused_join(w);
-	} else if (w->err != JY_OK || w->def->changes) {
+	} else if (w->err != JY_OK || w->def->audit != AUDIT_NOTHING) {
 		log_call(w);
 	}
 }

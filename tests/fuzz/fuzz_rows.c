@@ -44,13 +44,14 @@ TRY(peer)
 TRY(refusal)
 TRY(app)
 TRY(root)
+TRY(audit)
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const kinds[])(const uint8_t *, size_t) = { try_device,
 		try_nonce, try_session, try_kek, try_peer, try_refusal, try_app,
-		try_root };
+		try_root, try_audit };
 
 	if (size > 0) {
 		kinds[data[0] % ARRAY_LEN(kinds)](data + 1, size - 1);

@@ -95,6 +95,11 @@ class Import(scenario.Case):
         after = self.server.ctl("device", "list").get("devices", [])
         self.assertEqual(before, after)
 
+    def beginning(self):
+        """The number of the last import's event."""
+        return [e["seq"] for e in self.server.audit()
+                if e["event"] == "import_begin"][-1]
+
     def absent(self, device):
         done = self.server.try_ctl("device", "get", *device.words)
         self.assertEqual(done.returncode, 4, done.stderr)
@@ -141,6 +146,35 @@ class Import(scenario.Case):
         self.assertGreaterEqual(sum(
             c.value for w in self.server.status().workers
             for c in w.counters if c.name == "devices_imported"), 4)
+
+    def test_audit(self):
+        """The log says when it began and what came of it; the summary where
+        that stands.  What changes nothing is not in it."""
+        self.file(self.devices("1.0.4", "1.1.0"))
+        before = self.server.audit()[-1]["seq"]
+        dry = self.imports("--dry-run", created=2)
+        self.assertNotIn("audit_seq", dry)
+        self.assertEqual(self.server.audit("--after", str(before)), [])
+        summary = self.imports(created=2)
+        begin, end = self.server.audit("--after", str(before))
+        self.assertEqual((begin["event"], end["event"]),
+                         ("import_begin", "import_end"))
+        with open(self.path, "rb") as f:
+            covered = f.read()[:-33]  # all but MAC and LF
+        digest = hashlib.sha256(covered).hexdigest()
+        self.assertEqual(begin["text"], "digest=" + digest)
+        self.assertEqual(end["text"], (
+            "begin=%d digest=%s created=2 same=0 replaced=0 refused=0 "
+            "check_values=%s") % (begin["seq"], digest,
+                                  summary["check_values_sha256"]))
+        self.assertEqual((summary["audit_seq"], summary["audit_mac"]),
+                         (end["seq"], end["mac"]))
+        self.assertTrue(self.server.lines("call=import_end", end["text"],
+                                          "audit=%d" % end["seq"]))
+        done = self.server.try_ctl("import", self.path)
+        last = self.server.audit()[-1]
+        self.assertIn("audit-seq            %d\naudit-mac            %s\n" % (
+            last["seq"], last["mac"]), done.stdout)
 
     def test_many(self):
         """Batches of all sizes, on all workers."""
@@ -344,7 +378,7 @@ class Import(scenario.Case):
             transport = secrets.token_bytes(32)
             with self.server.admin() as admin:
                 answer = admin.call(
-                    "import_batch",
+                    "import_batch", audit_seq=self.beginning(),
                     import_key=bytes.fromhex(
                         keyfile.fingerprint(self.public)),
                     transport_key=self.public.encrypt(
@@ -383,21 +417,32 @@ class Import(scenario.Case):
 
     def test_calls(self):
         """What the calls refuse."""
+        self.file(self.devices("1.0.4"))
+        end = self.imports(created=1)["audit_seq"]
         key = bytes.fromhex(keyfile.fingerprint(self.public))
         sealed = self.public.encrypt(bytes(32), keyfile.OAEP)
-        batch = dict(import_key=key, transport_key=sealed)
+        batch = dict(import_key=key, transport_key=sealed,
+                     audit_seq=self.beginning())
+        file = dict(import_key=key, transport_key=sealed)
         device = dict(id=dict(join_eui=JOIN_EUI, dev_eui=b"12345678"))
         with self.server.admin() as admin:
             self.refused("MALFORMED_REQUEST", admin.call, "import_begin",
-                         **batch)
-            self.refused("KEY_CHECK_FAILED", admin.call, "import_begin",
-                         digest=bytes(32), mac=bytes(16), **batch)
+                         **file)
+            for call in "import_begin", "import_end":
+                self.refused("KEY_CHECK_FAILED", admin.call, call,
+                             digest=bytes(32), mac=bytes(16), **file)
+            for seq in {}, dict(audit_seq=end), dict(audit_seq=end + 1):
+                answer = self.refused(
+                    "MALFORMED_REQUEST", admin.call, "import_batch",
+                    devices=[device], **file, **seq)
+                self.assertIn("audit_seq", answer.message)
             self.refused("MALFORMED_REQUEST", admin.call, "import_batch",
                          devices=[], **batch)
             self.refused("MALFORMED_REQUEST", admin.call, "import_batch",
                          devices=[device] * 65, **batch)
             self.refused("TOKEN_REFUSED", admin.call, "import_batch",
                          devices=[device], import_key=key,
+                         audit_seq=batch["audit_seq"],
                          transport_key=bytes(len(sealed)))
             got = admin.call("import_batch", devices=[device, {}], **batch)
             self.assertEqual(len(got.results), 2)

@@ -202,6 +202,12 @@ class Server:
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return json.loads(done.stdout)
 
+    def audit(self, *words):
+        """The events of the audit log."""
+        done = self.try_ctl("audit", "list", *words, "--json")
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     # ---- looking ----
 
     def log(self):

@@ -273,7 +273,7 @@ seal_transport(struct hsm *hsm, const uint8_t *transport, size_t len,
 	size_t der_len = 0;
 
 	assert_int_equal(
-	    hsm_import_key(hsm, der, &der_len, import_key, NULL), JY_OK);
+	    hsm_import_key(hsm, 1, der, &der_len, import_key, NULL), JY_OK);
 	(void)SHA256(der, der_len, sha);
 	assert_memory_equal(sha, import_key, sizeof(sha));
 	return oaep(der, der_len, transport, len, ciphertext, 512);

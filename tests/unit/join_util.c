@@ -90,8 +90,8 @@ open_token(void)
 	    hsm_open(&config, &t.hsm, &report, &ec) != JY_OK) {
 		fail_msg("%s", ec.text);
 	}
-	assert_int_equal(hsm_import_key(t.hsm, t.import_der, &t.import_der_len,
-			     fingerprint, &ec),
+	assert_int_equal(hsm_import_key(t.hsm, 1, t.import_der,
+			     &t.import_der_len, fingerprint, &ec),
 	    JY_OK);
 }
 

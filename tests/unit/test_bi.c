@@ -1073,6 +1073,7 @@ test_results_of_codes(void **state)
 		CODE(JOIN_NONCE_EXHAUSTED, FAILED),
 		CODE(NO_ROOT_KEY, FAILED),
 		CODE(KEK_MISSING, OTHER),
+		CODE(ROOT_KEY_FORGED, OTHER),
 		CODE(CONFLICT, OTHER),
 		CODE(STORE_UNAVAILABLE, OTHER),
 		CODE(STORE_FULL, OTHER),
@@ -1083,6 +1084,7 @@ test_results_of_codes(void **state)
 		CODE(BUSY, OTHER),
 		CODE(TIMEOUT, OTHER),
 		CODE(INTERNAL, OTHER),
+		CODE(TOKEN_FULL, OTHER),
 	};
 	const ProtobufCEnumDescriptor *d = &joinery__v1__error_code__descriptor;
 

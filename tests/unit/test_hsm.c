@@ -565,13 +565,14 @@ test_setup_twice(void **state)
 	size_t len;
 
 	SKIP_WITHOUT_TOKEN();
-	assert_int_equal(hsm_import_key(hsm, der, &len, before, NULL), JY_OK);
+	assert_int_equal(
+	    hsm_import_key(hsm, 1, der, &len, before, NULL), JY_OK);
 	hsm_close(hsm);
 	hsm = NULL;
 	assert_int_equal(hsm_setup(&setup, &created, NULL), JY_OK);
 	assert_false(created);
 	hsm = token_open(&token);
-	assert_int_equal(hsm_import_key(hsm, der, &len, after, NULL), JY_OK);
+	assert_int_equal(hsm_import_key(hsm, 1, der, &len, after, NULL), JY_OK);
 	assert_memory_equal(before, after, sizeof(after));
 }
 

@@ -349,6 +349,18 @@ test_settle(void **state)
 	hsm_key_put(hsm, key);
 }
 
+/* A number that is taken is left to who has it. */
+static void
+test_number_taken(void **state)
+{
+	struct hsm_stored stored;
+
+	SKIP_WITHOUT_TOKEN();
+	assert_int_equal(keep("first", STORAGE, &stored), JY_OK);
+	assert_int_equal(hsm_storage_make(hsm, STORAGE, NULL), JY_ENOKEY);
+	assert_int_equal(use_anew("first", &stored, NULL), JY_OK);
+}
+
 /* What it wraps is lost, and nothing else. */
 static void
 test_destroy(void **state)
@@ -366,6 +378,20 @@ test_destroy(void **state)
 	assert_int_equal(use_anew("kept", &kept, NULL), JY_OK);
 }
 
+static const struct storage *
+at_hand(uint32_t storage)
+{
+	const struct storage *found = NULL;
+
+	for (size_t i = 0; i < STORAGES_MAX; i++) {
+		if (hsm->storages[i].id == storage) {
+			found = &hsm->storages[i];
+		}
+	}
+	assert_non_null(found);
+	return found;
+}
+
 /* The token itself keeps what the daily key unwraps from leaving. */
 static void
 test_no_way_out(void **state)
@@ -373,9 +399,17 @@ test_no_way_out(void **state)
 	const struct template_spec parcel = {
 		.row = TEMPLATE_PARCEL, .origin = ORIGIN_UNWRAP, .len = 16
 	};
-	const struct template_spec root = {
-		.row = HSM_ROOT, .origin = ORIGIN_UNWRAP, .len = 16
+	const struct template_spec root = { .row = HSM_ROOT,
+		.origin = ORIGIN_UNWRAP,
+		.len = 16,
+		.loaded = true };
+	const struct template_spec any_mechanism = {
+		.row = HSM_MAC, .origin = ORIGIN_UNWRAP, .len = 16
 	};
+	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	CK_ATTRIBUTE unwraps[] = { { CKA_TOKEN, &no, sizeof(no) },
+		{ CKA_UNWRAP, &yes, sizeof(yes) } };
+	const struct storage *s;
 	CK_OBJECT_HANDLE out = CK_INVALID_HANDLE;
 	struct hsm_stored stored;
 	struct unwrap u = { .mechanism = { CKM_AES_KEY_WRAP, NULL, 0 },
@@ -388,16 +422,28 @@ test_no_way_out(void **state)
 	}
 	assert_int_equal(keep("inside", STORAGE, &stored), JY_OK);
 	assert_int_equal(use_anew("inside", &stored, NULL), JY_OK);
-	for (size_t i = 0; i < STORAGES_MAX; i++) {
-		if (hsm->storages[i].id != STORAGE) {
-			continue;
-		}
-		u.key = hsm->storages[i].part[STORAGE_LOAD].handle;
-		assert_int_equal(
-		    template_make(hsm, &root, unwrap_make, &u, &out), CKR_OK);
-		assert_int_not_equal(
-		    template_make(hsm, &parcel, unwrap_make, &u, &out), CKR_OK);
-	}
+	s = at_hand(STORAGE);
+	assert_true(s->part[STORAGE_LOAD].owned);
+	u.key = s->part[STORAGE_LOAD].handle;
+	assert_int_equal(
+	    template_make(hsm, &root, unwrap_make, &u, &out), CKR_OK);
+	assert_int_not_equal(
+	    template_make(hsm, &parcel, unwrap_make, &u, &out), CKR_OK);
+	/* Nor as one that every mechanism may work on. */
+	assert_int_not_equal(
+	    template_make(hsm, &any_mechanism, unwrap_make, &u, &out), CKR_OK);
+	/* The wrapping part does not learn to unwrap. */
+	assert_false(s->part[STORAGE_WRAP].owned);
+	assert_int_not_equal(
+	    P11(hsm,
+		C_SetAttributeValue(
+		    hsm->anchor, s->part[STORAGE_WRAP].handle, &unwraps[1], 1)),
+	    CKR_OK);
+	assert_int_not_equal(
+	    P11(hsm,
+		C_CopyObject(hsm->anchor, s->part[STORAGE_WRAP].handle, unwraps,
+		    ARRAY_LEN(unwraps), &out)),
+	    CKR_OK);
 }
 
 static void
@@ -456,6 +502,7 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_settle),
+		cmocka_unit_test(test_number_taken),
 		cmocka_unit_test(test_destroy),
 		cmocka_unit_test(test_no_way_out),
 	};

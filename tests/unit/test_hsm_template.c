@@ -167,7 +167,8 @@ test_unwrap_templates(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct template_spec spec = { .row = cases[i].row,
 			.token = true };
-		struct template_spec want = { .row = cases[i].asked };
+		struct template_spec want = { .row = cases[i].asked,
+			.loaded = !cases[i].leaves };
 		CK_ULONG n;
 
 		template_build(&t, &hsm, &spec);
@@ -179,10 +180,18 @@ test_unwrap_templates(void **state)
 			assert_false(unwraps_with(&t, off[k]));
 		}
 		n = len_of(&t, CKA_UNWRAP_TEMPLATE) / sizeof(CK_ATTRIBUTE);
-		for (CK_ULONG k = 2; k < n; k++) { /* behind class and type */
-			assert_int_equal(unwraps_with(&t, t.unwraps[k].type),
-			    yes(&asked, t.unwraps[k].type));
+		for (CK_ULONG k = 0; k < n; k++) {
+			const CK_ATTRIBUTE *a = &t.unwraps[k];
+
+			assert_int_equal(
+			    len_of(&asked, a->type), a->ulValueLen);
+			assert_memory_equal(
+			    asked.attr[find(&asked, a->type)].pValue, a->pValue,
+			    a->ulValueLen);
 		}
+		assert_int_equal(
+		    t.unwraps[n - 1].type == CKA_ALLOWED_MECHANISMS,
+		    !cases[i].leaves);
 	}
 	assert_false(unwraps_with(&t, CKA_DECRYPT));
 	assert_false(unwraps_with(&t, CKA_SIGN));
@@ -394,6 +403,7 @@ test_import_pair(void **state)
 {
 	static CK_FUNCTION_LIST f = { .C_GenerateKeyPair = pair_generate };
 	static struct hsm hsm;
+	const struct hsm_id id = { 2, { 'i', 'd' } };
 	CK_OBJECT_HANDLE public = 0, private = 0;
 
 	(void)state;
@@ -402,20 +412,21 @@ test_import_pair(void **state)
 	/* A failure that no quirk mends teaches nothing. */
 	pairs.refused = CKA_UNWRAP;
 	pairs.rv = CKR_GENERAL_ERROR;
-	assert_int_equal(
-	    template_import_pair(&hsm, &public, &private), CKR_GENERAL_ERROR);
+	assert_int_equal(template_import_pair(&hsm, &id, &public, &private),
+	    CKR_GENERAL_ERROR);
 	assert_int_equal(pairs.calls, 3);
 	assert_int_equal(hsm.quirks[1], 0);
 	/* One that it mends is remembered. */
 	pairs.refused = CKA_COPYABLE;
-	assert_int_equal(template_import_pair(&hsm, &public, &private), CKR_OK);
+	assert_int_equal(
+	    template_import_pair(&hsm, &id, &public, &private), CKR_OK);
 	assert_int_equal(private, 2);
 	assert_int_equal(hsm.quirks[1], QUIRK_NO_COPYABLE);
 	/* Never for a guarantee that holds. */
 	hsm.quirks[1] = 0;
 	hsm.policy[HSM_POLICY_NO_COPY] = true;
-	assert_int_equal(
-	    template_import_pair(&hsm, &public, &private), CKR_GENERAL_ERROR);
+	assert_int_equal(template_import_pair(&hsm, &id, &public, &private),
+	    CKR_GENERAL_ERROR);
 	assert_int_equal(hsm.quirks[1], 0);
 }
 

@@ -91,6 +91,18 @@ a_nonce(void)
 		0x00FF, true, 0xFFFF, 0x10000, 0x0A0B0C };
 }
 
+static struct audit_row
+an_event(void)
+{
+	struct audit_row row = { .seq = 7, .time_ms = 0x0102, .event = 14 };
+
+	(void)strcpy(row.who, "a");
+	(void)memset(row.text, 't', STORE_AUDIT_TEXT_MAX);
+	row.mac[0] = 0xA0;
+	row.mac[15] = 0xAF;
+	return row;
+}
+
 /* The octets are a format: they must not change under their version. */
 #define DEVICE_V1 \
 	0x00, 0x00, 0x01, 0x02,                             /* revision */ \
@@ -180,12 +192,18 @@ test_layouts(void **state)
 	static const uint8_t root[] = { 0x01, 0x11, 0x22, 0x33, 0x44, 1, 2, 3,
 		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 		0xA0, 0xA1, 0, 0, 0, 0, 0, 0 };
+	static const uint8_t audit[] = { 0x01, 0, 0, 0, 0, 0, 0, 1, 2, 0x0E, 1,
+		'a', 2, 't', 't', 0xA0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		0, 0xAF };
+	struct audit_row an_audit = an_event();
 
 	(void)state;
 	ASSERT_OCTETS(device, a_device(), device);
 	ASSERT_OCTETS(app, an_app(), app);
 	ASSERT_OCTETS(nonce, a_nonce(), nonce);
 	ASSERT_OCTETS(root, a_root(), root);
+	an_audit.text[2] = '\0';
+	ASSERT_OCTETS(audit, an_audit, audit);
 }
 
 /*
@@ -309,6 +327,7 @@ test_round_trips(void **state)
 	ROUND_TRIP(peer, a_peer());
 	ROUND_TRIP(refusal, util_refusal(1, 2));
 	ROUND_TRIP(root, a_root());
+	ROUND_TRIP(audit, an_event());
 }
 
 /* Change one octet of a good row; the detail must name the field. */
@@ -351,6 +370,8 @@ test_out_of_range(void **state)
 	SPOILED(app, an_app(), 18, 2, "has_ns_id");
 	SPOILED(app, an_app(), 12, STORE_AS_ID_MAX + 1, "as_id");
 	SPOILED(refusal, util_refusal(1, 2), 13, STORE_LABEL_MAX + 1, "peer");
+	SPOILED(audit, an_event(), 10, STORE_LABEL_MAX + 1, "who");
+	SPOILED(audit, an_event(), 12, STORE_AUDIT_TEXT_MAX + 1, "text");
 }
 
 static void

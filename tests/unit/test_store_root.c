@@ -255,6 +255,33 @@ test_rotation(void **state)
 	assert_false(has(s, &b));
 }
 
+/* A number of the installation: never below 0, never beyond its limit. */
+static void
+test_meta_add(void **state)
+{
+	struct store *s = store_of(state);
+	struct errctx ec = ERRCTX_INIT;
+	uint64_t now = 9;
+
+	assert_int_equal(store_meta_add(s, "n", 0, 5, &now, NULL), JY_OK);
+	assert_int_equal(now, 0);
+	assert_int_equal(store_meta_add(s, "n", -1, 5, &now, NULL), JY_OK);
+	assert_int_equal(now, 0);
+	assert_int_equal(store_meta_add(s, "n", 5, 5, &now, NULL), JY_OK);
+	assert_int_equal(store_meta_add(s, "n", 1, 5, &now, &ec), JY_ELIMIT);
+	assert_non_null(strstr(ec.text, "5 of 5"));
+	assert_int_equal(store_meta_add(s, "n", 1, 4, &now, NULL), JY_ELIMIT);
+	assert_int_equal(store_meta_add(s, "n", -2, 1, &now, NULL), JY_OK);
+	assert_int_equal(now, 3);
+	assert_int_equal(
+	    store_meta_add(s, "n", INT64_MIN, 1, &now, NULL), JY_OK);
+	assert_int_equal(now, 0);
+	assert_int_equal(
+	    store_meta_put(s, "n", (const uint8_t *)"abc", 3, NULL), JY_OK);
+	err_clear(&ec);
+	assert_int_equal(store_meta_add(s, "n", 1, 5, &now, &ec), JY_ECORRUPT);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, util_setup, util_teardown)
 
 int
@@ -268,6 +295,7 @@ main(void)
 		CASE(test_list),
 		CASE(test_state),
 		CASE(test_rotation),
+		CASE(test_meta_add),
 	};
 	int failed = 0;
 
