@@ -26,7 +26,7 @@ tools/bench:   src/base/ src/lorawan/ src/conf/ hsm/ proto/ src/store/ src/join/
 # HEADER: the folders, or beginnings of file names, that may include it.
 doors='
 confuse.h:    src/conf/
-p11-kit/:     hsm/
+p11-kit/:     hsm/ tools/bench_fleet_floor.
 lmdb.h:       src/store/lmdb
 event2/:      src/front/
 event.h:      src/front/
