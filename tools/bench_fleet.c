@@ -214,19 +214,22 @@ static void
 add_sizes(struct plan *plan, char *text)
 {
 	char *rest = NULL;
+	bool good = true;
 
-	for (char *word = strtok_r(text, ",", &rest); word != NULL;
+	for (char *word = strtok_r(text, ",", &rest); word != NULL && good;
 	     word = strtok_r(NULL, ",", &rest)) {
 		uint32_t size = bench_number(word, DEVICES_MAX);
 
-		if (size < DEVICES_MIN || plan->size_count == SIZES_MAX) {
-			(void)fprintf(stderr,
-			    "joinery-bench: --devices are up to %d numbers, "
-			    "from %d\n",
-			    SIZES_MAX, DEVICES_MIN);
-			exit(2);
+		good = size >= DEVICES_MIN && plan->size_count < SIZES_MAX;
+		if (good) {
+			plan->sizes[plan->size_count++] = size;
 		}
-		plan->sizes[plan->size_count++] = size;
+	}
+	if (!good || plan->size_count == 0) {
+		(void)fprintf(stderr,
+		    "joinery-bench: --devices are up to %d numbers, from %d\n",
+		    SIZES_MAX, DEVICES_MIN);
+		exit(2);
 	}
 }
 
