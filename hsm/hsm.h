@@ -281,8 +281,9 @@ void hsm_key_forget(struct hsm *hsm, const struct hsm_id *id);
  * A storage key wraps AES-128 keys that are kept elsewhere, each bound to its
  * ID by a MAC of the token.  It is several objects: one only wraps, one only
  * unwraps what then cannot leave, one only unwraps what then can be nothing
- * but wrapped again, one only makes the MACs.  They are told by a number of
- * the caller's choosing, not 0, that is used once.
+ * but wrapped again, one only unwraps the transport keys of releases, one only
+ * makes the MACs.  They are told by a number of the caller's choosing, not 0,
+ * that is used once.
  *
  * Beside the errors of every function: JY_EFORGED when the MAC of a stored key
  * does not fit its ID, and JY_ENOKEY when the token has no such storage key.
@@ -335,14 +336,66 @@ enum jy_err hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, const char *label,
     const struct hsm_stored *stored, struct errctx *ec) JY_CHECK;
 
+/*
+ * ---- keys on their way to another token ----
+ *
+ * A release is a transport key, made in the token and sealed to a receiver's
+ * RSA key, under which stored keys leave.  Nothing of it stays here: the
+ * caller keeps a ticket, which opens in this token and nowhere else.  Whether
+ * the receiver may have the keys is for the caller to know.
+ */
+
+#define HSM_TICKET_BLOB_LEN 40
+#define HSM_RSA_MAX 512 /* octets of a modulus, and of what it encrypts */
+#define HSM_PUBLIC_KEY_MAX 1024
+
+struct hsm_ticket {
+	uint32_t storage;                      /* which storage key */
+	uint8_t receiver[HSM_FINGERPRINT_LEN]; /* its key's fingerprint */
+	uint8_t blob[HSM_TICKET_BLOB_LEN];     /* the transport key, RFC 3394 */
+	uint8_t mac[HSM_BINDING_LEN];          /* over all of that */
+};
+
+/*
+ * The SHA-256 of a SubjectPublicKeyInfo.  JY_EINVAL if that is not RSA of 2048
+ * to 4096 bits in DER.
+ */
+enum jy_err hsm_public_key(struct hsm *hsm, const uint8_t *der, size_t len,
+    uint8_t fingerprint[HSM_FINGERPRINT_LEN], struct errctx *ec) JY_CHECK;
+
+/*
+ * Begin one for the receiver with that public key: ticket->storage says under
+ * which storage key, the rest is filled in.  sealed is the transport key under
+ * RSA-OAEP with SHA-1, MGF1-SHA-1 and an empty label.  JY_EINVAL as above;
+ * JY_ENOKEY when the token lacks a part that a release needs.
+ */
+enum jy_err hsm_release_begin(struct hsm *hsm, const uint8_t *der, size_t len,
+    struct hsm_ticket *ticket, uint8_t sealed[HSM_RSA_MAX], size_t *sealed_len,
+    struct errctx *ec) JY_CHECK;
+
+/* Is the ticket one of this token?  JY_EINVAL if not. */
+enum jy_err hsm_release_check(struct hsm *hsm, const struct hsm_ticket *ticket,
+    struct errctx *ec) JY_CHECK;
+
+/* Wrap a stored key of that ID under the transport key (RFC 3394). */
+enum jy_err hsm_release_key(struct hsm *hsm, const struct hsm_ticket *ticket,
+    const struct hsm_id *id, const struct hsm_stored *stored,
+    uint8_t wrapped[HSM_BLOB_LEN], struct errctx *ec) JY_CHECK;
+
+/*
+ * AES-CMAC over data under E(transport key, block), a key of 128 bits; see
+ * hsm_transport_check.
+ */
+enum jy_err hsm_release_mac(struct hsm *hsm, const struct hsm_ticket *ticket,
+    const uint8_t block[16], const uint8_t *data, size_t len,
+    uint8_t mac[HSM_MAC_LEN], struct errctx *ec) JY_CHECK;
+
 /* ---- the rest ---- */
 
 /* Generate an AES key of key_len octets in the token; also gives its KCV. */
 enum jy_err hsm_key_generate(struct hsm *hsm, size_t key_len,
     enum hsm_template template, const struct hsm_id *id, const char *label,
     uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
-
-#define HSM_RSA_MAX 512 /* octets of a modulus, and of what it encrypts */
 
 /*
  * An AES key alone under a public key: RSA-OAEP with SHA-1, MGF1-SHA-1 and an
@@ -382,6 +435,14 @@ enum jy_err hsm_key_import_copy(struct hsm *hsm,
     const struct hsm_target *target, const struct hsm_copy *copy,
     const uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
 
+/*
+ * Let other processes see what this one has made in the token.  SoftHSM reads
+ * a token's directory when it has changed; who does so while a key is being
+ * written sees nothing of it, and looks again only when something changes once
+ * more.  So something does: an object is made and destroyed.
+ */
+enum jy_err hsm_announce(struct hsm *hsm, struct errctx *ec) JY_CHECK;
+
 /* A key that everybody knows, for what proves that two KEKs are one. */
 #define HSM_TEST_KEY_LEN 16
 extern const uint8_t hsm_test_key[HSM_TEST_KEY_LEN];
@@ -403,8 +464,6 @@ size_t hsm_key_count(struct hsm *hsm, const char *letters, size_t len);
 /* Destroy the token object; JY_ENOKEY when there is none. */
 enum jy_err hsm_key_destroy(
     struct hsm *hsm, const struct hsm_id *id, struct errctx *ec) JY_CHECK;
-
-#define HSM_PUBLIC_KEY_MAX 1024
 
 #define HSM_IMPORT_KEYS_MAX 8
 

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "hsm/internal.h"
-#include "src/base/bytes.h"
 #include "src/base/hex.h"
 
 #define FIND_BATCH 16

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of hsm/ share.  Nothing outside this folder includes it.
+ * What the files of hsm/ share, beside rsa.h.  Nothing outside this folder
+ * includes it.
  *
  * Inside, a function that only asks the token returns the token's CK_RV; the
  * one place that makes an enum jy_err of it is session_fail().
@@ -17,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "hsm/hsm.h"
+#include "hsm/rsa.h"
 #include "src/base/secret.h"
 
 /* Call the module and count it. */
@@ -71,11 +73,13 @@ enum {
 	TEMPLATE_PARCEL,  /* no usage; may leave wrapped */
 	TEMPLATE_CLEAR,   /* no usage; may leave in clear */
 	TEMPLATE_PASSAGE, /* CMAC; may leave wrapped: a key on its way in */
+	TEMPLATE_CARRIER, /* wraps a file's keys, derives its MAC key */
 	/* The parts of a storage key, in the order of enum storage_part. */
 	TEMPLATE_STORAGE_WRAP,
-	TEMPLATE_STORAGE_LOAD, /* unwraps what then cannot leave */
-	TEMPLATE_STORAGE_MOVE, /* unwraps what then can only leave wrapped */
-	TEMPLATE_STORAGE_BIND, /* CMAC */
+	TEMPLATE_STORAGE_LOAD,   /* unwraps what then cannot leave */
+	TEMPLATE_STORAGE_MOVE,   /* unwraps what then can only leave wrapped */
+	TEMPLATE_STORAGE_TICKET, /* unwraps what then can be a carrier only */
+	TEMPLATE_STORAGE_BIND,   /* CMAC */
 	TEMPLATE_COUNT
 };
 
@@ -105,7 +109,7 @@ struct template_spec {
 };
 
 #define TEMPLATE_ATTRS_MAX 24
-#define UNWRAP_ATTRS_MAX 12
+#define UNWRAP_ATTRS_MAX 13
 
 /* An attribute list and the values it points to; not to be copied. */
 struct template
@@ -134,9 +138,12 @@ enum usage {
 	U_COPIED = 1U << 7,
 	U_MODIFIABLE = 1U << 8, /* throw-away keys of the probe only */
 	/* What it unwraps may do: CKA_UNWRAP_TEMPLATE. */
-	U_LOADS = 1U << 9, /* serve here, and not leave */
-	U_MOVES = 1U << 10 /* leave wrapped, and nothing else */
+	U_LOADS = 1U << 9,   /* serve here, and not leave */
+	U_MOVES = 1U << 10,  /* leave wrapped, and nothing else */
+	U_CARRIES = 1U << 11 /* wrap and derive, and not leave */
 };
+
+#define U_UNWRAP_TEMPLATE (U_LOADS | U_MOVES | U_CARRIES)
 
 #define NO_MECHANISM ((CK_MECHANISM_TYPE)-1)
 
@@ -261,6 +268,7 @@ struct hsm_id id_of_text(const char *text);
 
 #define ID_CANARY "joinery-canary"
 #define ID_IMPORT "joinery-import"
+#define ID_PASSING "joinery-passing"
 #define ID_AUDIT "joinery-audit"
 
 CK_RV index_load(struct hsm *hsm);
@@ -394,36 +402,6 @@ CK_RV landing_prove_and_keep(struct hsm *hsm, struct landing *l,
 
 void object_destroy(struct hsm *hsm, CK_OBJECT_HANDLE handle);
 
-/* ---- rsa.c ---- */
-
-#define RSA_MODULUS_MIN 256 /* octets */
-
-/* Numbers without leading zeros. */
-struct rsa_public {
-	uint8_t modulus[HSM_RSA_MAX];
-	size_t modulus_len;
-	uint8_t exponent[8];
-	size_t exponent_len;
-};
-
-/* SubjectPublicKeyInfo (DER); false if it has no room. */
-bool rsa_encode(
-    const struct rsa_public *key, uint8_t der[HSM_PUBLIC_KEY_MAX], size_t *len);
-/*
- * And back: RSA of 2048 to 4096 bits, encoded as rsa_encode does and in no
- * other way.
- */
-enum jy_err rsa_decode(const uint8_t *der, size_t len, struct rsa_public *out,
-    struct errctx *ec) JY_CHECK;
-
-/* A session object that wraps, or one that encrypts. */
-CK_RV rsa_make(struct hsm *hsm, const struct rsa_public *key, bool wrap,
-    CK_OBJECT_HANDLE *out);
-
-/* RSA-OAEP to the import key; *out_len is the room before. */
-CK_RV rsa_encrypt(struct hsm *hsm, const uint8_t *data, size_t len,
-    uint8_t *out, CK_ULONG *out_len);
-
 /* ---- transport.c ---- */
 
 #define TRANSPORTS_MAX 2
@@ -439,6 +417,10 @@ struct hsm_transport {
 	uint64_t used; /* when, by a count of uses */
 };
 
+/* CMAC under the key that d derives of a transport key. */
+CK_RV transport_mac(struct hsm *hsm, const struct derivation *d,
+    const uint8_t *data, size_t len, struct secret_block *mac);
+
 /* ---- storage.c: under the lane ---- */
 
 /* What a storage key is made of; each is an object of its own. */
@@ -446,6 +428,7 @@ enum storage_part {
 	STORAGE_WRAP,
 	STORAGE_LOAD,
 	STORAGE_MOVE,
+	STORAGE_TICKET,
 	STORAGE_BIND,
 	STORAGE_PARTS
 };
@@ -468,6 +451,26 @@ CK_RV storage_load(struct hsm *hsm, const struct template_spec *spec,
 /* Wrap an extractable key under stored->storage and bind it to id. */
 CK_RV storage_keep(struct hsm *hsm, const struct hsm_id *id,
     CK_OBJECT_HANDLE key, struct hsm_stored *stored);
+/* Unwrap a stored key as what can only leave wrapped again. */
+CK_RV storage_take_parcel(struct hsm *hsm, const struct hsm_id *id,
+    const struct hsm_stored *stored, CK_OBJECT_HANDLE *out);
+
+/* For release.c: a part of a storage key, as it is used. */
+CK_RV storage_part_get(struct hsm *hsm, uint32_t storage,
+    enum storage_part part, CK_OBJECT_HANDLE *out);
+/* The MAC of all of input, which says itself what it is about. */
+CK_RV storage_mac(struct hsm *hsm, uint32_t storage, const uint8_t *input,
+    size_t len, uint8_t mac[HSM_BINDING_LEN]);
+/* Whether a failure may be of handles that went stale; they are gone then. */
+bool storage_went_stale(struct hsm *hsm, CK_RV rv, uint32_t storage);
+
+/* ---- release.c: under the lane ---- */
+
+/* The transport key of the ticket used last, as a session object. */
+struct carrier {
+	struct hsm_ticket ticket; /* storage 0: none */
+	CK_OBJECT_HANDLE handle;
+};
 
 /* ---- importkey.c: under the lane ---- */
 
@@ -568,6 +571,7 @@ struct hsm {
 	uint64_t transport_uses;
 	struct storage storages[STORAGES_MAX];
 	uint64_t storage_uses;
+	struct carrier carrier;
 
 	pthread_mutex_t pool_lock;
 	pthread_cond_t pool_free;

@@ -62,30 +62,6 @@ parcel_make(struct hsm *hsm, const struct parcel *p, CK_OBJECT_HANDLE *out)
 			    : parcel_generate(hsm, len, out);
 }
 
-/* Wrap the parcel for the partner. */
-static CK_RV
-parcel_copy(struct hsm *hsm, const struct parcel *p, CK_OBJECT_HANDLE key)
-{
-	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
-	CK_MECHANISM oaep = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) };
-	CK_ULONG len = sizeof(p->copy->wrapped);
-	CK_OBJECT_HANDLE public;
-	CK_RV rv;
-
-	rv = rsa_make(hsm, p->to, true, &public);
-	if (rv != CKR_OK) {
-		return rv;
-	}
-	rv = P11(hsm,
-	    C_WrapKey(hsm->anchor, &oaep, public, key, p->copy->wrapped, &len));
-	object_destroy(hsm, public);
-	if (rv == CKR_OK && len != p->to->modulus_len) {
-		rv = RV_NONSENSE;
-	}
-	p->copy->len = len;
-	return rv;
-}
-
 /* ---- the road every parcel takes ---- */
 
 /*
@@ -145,7 +121,7 @@ parcel_run(struct hsm *hsm, void *arg)
 
 	rv = parcel_make(hsm, p, &key);
 	if (rv == CKR_OK && p->to != NULL) {
-		rv = parcel_copy(hsm, p, key);
+		rv = rsa_wrap(hsm, p->to, key, p->copy->wrapped, &p->copy->len);
 	}
 	if (rv == CKR_OK) {
 		rv = loop_wrap(hsm, key, &u.key, blob, &len);
@@ -193,28 +169,12 @@ hsm_key_generate(struct hsm *hsm, size_t key_len, enum hsm_template template,
 
 /* ---- for partners ---- */
 
-struct fingerprint {
-	const uint8_t *der;
-	size_t len;
-	uint8_t *out;
-};
-
-/* A lane_work. */
-static CK_RV
-fingerprint_run(struct hsm *hsm, void *arg)
-{
-	struct fingerprint *f = arg;
-
-	return op_digest(hsm, hsm->scratch.handle, f->der, f->len, f->out);
-}
-
 enum jy_err
 hsm_key_generate_for(struct hsm *hsm, const struct hsm_target *target,
     const uint8_t *public_key, size_t len, uint8_t kcv[HSM_KCV_LEN],
     struct hsm_copy *copy, struct errctx *ec)
 {
 	struct hsm_copy made = { .len = 0 };
-	struct fingerprint f = { public_key, len, made.public_key };
 	struct rsa_public to;
 	struct parcel p = { .landing = landing_of(target->key_len,
 				target->template, target->id, target->label),
@@ -225,9 +185,7 @@ hsm_key_generate_for(struct hsm *hsm, const struct hsm_target *target,
 	if (err != JY_OK) {
 		return err;
 	}
-	lane_enter(hsm);
-	err = lane_run(hsm, fingerprint_run, &f, "hash a public key", ec);
-	lane_leave(hsm);
+	err = hsm_public_key(hsm, public_key, len, made.public_key, ec);
 	if (err == JY_OK) {
 		err = parcel_land(hsm, &p, "generate a key for a partner", ec);
 	}
@@ -299,7 +257,7 @@ proof_forget(struct hsm *hsm, const struct hsm_id *id)
 static CK_RV
 prove_once(struct hsm *hsm, struct proof *p)
 {
-	CK_OBJECT_HANDLE kek;
+	CK_OBJECT_HANDLE kek = CK_INVALID_HANDLE;
 	CK_RV rv = test_key_ready(hsm);
 
 	if (rv == CKR_OK) {
@@ -342,5 +300,43 @@ hsm_kek_prove(struct hsm *hsm, const struct hsm_id *id,
 	if (err == JY_OK) {
 		memcpy(out, p.out, sizeof(p.out));
 	}
+	return err;
+}
+
+/* ---- other processes ---- */
+
+/* A lane_work: an object comes and goes. */
+static CK_RV
+announce(struct hsm *hsm, void *arg)
+{
+	struct hsm_id id = id_of_text(ID_PASSING);
+	const struct template_spec passing = { .row = HSM_MAC,
+		.origin = ORIGIN_GENERATE,
+		.len = 16,
+		.token = true,
+		.id = &id,
+		.label = ID_PASSING };
+	CK_OBJECT_HANDLE key;
+	size_t purged = 0;
+	CK_RV rv;
+
+	(void)arg;
+	rv = template_make(hsm, &passing, generate_make, NULL, &key);
+	if (rv == CKR_OK) {
+		/* With those of others that have died of it. */
+		rv = object_purge(hsm, &id, &purged);
+	}
+	/* Others that do the same at the same time may be faster. */
+	return rv != CKR_OK && rv_class(rv) == RV_HANDLE ? CKR_OK : rv;
+}
+
+enum jy_err
+hsm_announce(struct hsm *hsm, struct errctx *ec)
+{
+	enum jy_err err;
+
+	lane_enter(hsm);
+	err = lane_run(hsm, announce, NULL, "announce a key", ec);
+	lane_leave(hsm);
 	return err;
 }

@@ -143,6 +143,43 @@ rsa_decode(
 	return JY_OK;
 }
 
+/* ---- fingerprints ---- */
+
+struct fingerprint {
+	const uint8_t *der;
+	size_t len;
+	uint8_t value[HSM_FINGERPRINT_LEN];
+};
+
+/* A lane_work. */
+static CK_RV
+fingerprint(struct hsm *hsm, void *arg)
+{
+	struct fingerprint *f = arg;
+
+	return op_digest(hsm, hsm->scratch.handle, f->der, f->len, f->value);
+}
+
+enum jy_err
+hsm_public_key(struct hsm *hsm, const uint8_t *der, size_t len,
+    uint8_t out[HSM_FINGERPRINT_LEN], struct errctx *ec)
+{
+	struct fingerprint f = { .der = der, .len = len };
+	struct rsa_public rsa;
+	enum jy_err err = rsa_decode(der, len, &rsa, ec);
+
+	if (err != JY_OK) {
+		return err;
+	}
+	lane_enter(hsm);
+	err = lane_run(hsm, fingerprint, &f, "hash a public key", ec);
+	lane_leave(hsm);
+	if (err == JY_OK) {
+		memcpy(out, f.value, HSM_FINGERPRINT_LEN);
+	}
+	return err;
+}
+
 /* ---- session objects ---- */
 
 CK_RV
@@ -191,5 +228,28 @@ rsa_encrypt(struct hsm *hsm, const uint8_t *data, size_t len, uint8_t *out,
 			hsm->scratch.handle, p11_in(data), len, out, out_len));
 	}
 	object_destroy(hsm, public);
+	return rv;
+}
+
+CK_RV
+rsa_wrap(struct hsm *hsm, const struct rsa_public *rsa, CK_OBJECT_HANDLE key,
+    uint8_t out[HSM_RSA_MAX], size_t *out_len)
+{
+	CK_RSA_PKCS_OAEP_PARAMS params = oaep_params;
+	CK_MECHANISM oaep = { CKM_RSA_PKCS_OAEP, &params, sizeof(params) };
+	CK_ULONG len = HSM_RSA_MAX;
+	CK_OBJECT_HANDLE public;
+	CK_RV rv;
+
+	rv = rsa_make(hsm, rsa, true, &public);
+	if (rv != CKR_OK) {
+		return rv;
+	}
+	rv = P11(hsm, C_WrapKey(hsm->anchor, &oaep, public, key, out, &len));
+	object_destroy(hsm, public);
+	if (rv == CKR_OK && len != rsa->modulus_len) {
+		rv = RV_NONSENSE;
+	}
+	*out_len = len;
 	return rv;
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Storage keys: root keys of a fleet larger than the token is.  Each is one
- * AES-256 value in three token objects that can do one thing each, and a
- * fourth object that makes MACs.  The value exists nowhere else.
+ * AES-256 value in four token objects that can do one thing each, and a fifth
+ * object that makes MACs.  The value exists nowhere else.
  *
  * RFC 3394 has no room for what a key is for, so a MAC of the token binds
  * storage key, ID and blob together: whoever can write the database can
  * neither give a device another's key nor make one up.
  *
- * Why two objects that unwrap: the one for daily use lets nothing leave again,
- * and where CKA_UNWRAP_TEMPLATE holds the token sees to it.  The other one
- * serves when a storage key is replaced.
+ * Why three objects that unwrap: the one for daily use lets nothing leave
+ * again, and where CKA_UNWRAP_TEMPLATE holds the token sees to it.  The second
+ * serves when a storage key is replaced and when a device is released, the
+ * third opens the tickets of releases (release.c).
  *
  * The parts of every join are used as session-object copies, as keys of the
  * cache are; the other two may not be copied.  All of this runs under the lane.
@@ -30,7 +31,8 @@ static const uint8_t binding_tag[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', ' ',
 static struct hsm_id
 part_id(uint32_t storage, enum storage_part part)
 {
-	static const uint8_t letters[STORAGE_PARTS] = { 'W', 'U', 'M', 'B' };
+	static const uint8_t letters[STORAGE_PARTS] = { 'W', 'U', 'M', 'T',
+		'B' };
 	struct hsm_id id;
 	struct writer w;
 
@@ -131,8 +133,8 @@ part_fetch(struct hsm *hsm, uint32_t storage, enum storage_part part)
 	return rv;
 }
 
-static CK_RV
-part_get(struct hsm *hsm, uint32_t storage, enum storage_part part,
+CK_RV
+storage_part_get(struct hsm *hsm, uint32_t storage, enum storage_part part,
     CK_OBJECT_HANDLE *out)
 {
 	struct storage *s = storage_at_hand(hsm, storage);
@@ -151,19 +153,30 @@ part_get(struct hsm *hsm, uint32_t storage, enum storage_part part,
 
 /* ---- the binding ---- */
 
+CK_RV
+storage_mac(struct hsm *hsm, uint32_t storage, const uint8_t *input, size_t len,
+    uint8_t mac[HSM_BINDING_LEN])
+{
+	struct secret_block whole AUTO_WIPE = { { 0 } };
+	CK_OBJECT_HANDLE key;
+	CK_RV rv = storage_part_get(hsm, storage, STORAGE_BIND, &key);
+
+	if (rv == CKR_OK) {
+		rv = op_cmac(hsm, hsm->scratch.handle, key, input, len, &whole);
+	}
+	if (rv == CKR_OK) {
+		memcpy(mac, whole.b, HSM_BINDING_LEN);
+	}
+	return rv;
+}
+
 static CK_RV
 binding(struct hsm *hsm, const struct hsm_id *id,
     const struct hsm_stored *stored, uint8_t mac[HSM_BINDING_LEN])
 {
 	uint8_t input[sizeof(binding_tag) + 5 + HSM_ID_MAX + HSM_BLOB_LEN];
-	struct secret_block whole AUTO_WIPE = { { 0 } };
-	CK_OBJECT_HANDLE key;
 	struct writer w;
-	CK_RV rv = part_get(hsm, stored->storage, STORAGE_BIND, &key);
 
-	if (rv != CKR_OK) {
-		return rv;
-	}
 	writer_init(&w, input, sizeof(input));
 	writer_copy(&w, binding_tag, sizeof(binding_tag));
 	writer_be(&w, stored->storage, 4);
@@ -171,11 +184,7 @@ binding(struct hsm *hsm, const struct hsm_id *id,
 	writer_copy(&w, id->b, id->len);
 	writer_copy(&w, stored->blob, sizeof(stored->blob));
 	jy_assert(writer_ok(&w));
-	rv = op_cmac(hsm, hsm->scratch.handle, key, input, w.len, &whole);
-	if (rv == CKR_OK) {
-		memcpy(mac, whole.b, HSM_BINDING_LEN);
-	}
-	return rv;
+	return storage_mac(hsm, stored->storage, input, w.len, mac);
 }
 
 static CK_RV
@@ -203,7 +212,7 @@ unwrap_once(struct hsm *hsm, const struct template_spec *spec,
 	CK_RV rv = check_binding(hsm, id, stored);
 
 	if (rv == CKR_OK) {
-		rv = part_get(hsm, stored->storage, by, &u.key);
+		rv = storage_part_get(hsm, stored->storage, by, &u.key);
 	}
 	return rv == CKR_OK ? template_make(hsm, spec, unwrap_make, &u, out)
 			    : rv;
@@ -214,8 +223,8 @@ keep_once(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE key,
     struct hsm_stored *stored)
 {
 	struct hsm_stored new = { .storage = stored->storage };
-	CK_OBJECT_HANDLE kek;
-	CK_RV rv = part_get(hsm, stored->storage, STORAGE_WRAP, &kek);
+	CK_OBJECT_HANDLE kek = CK_INVALID_HANDLE;
+	CK_RV rv = storage_part_get(hsm, stored->storage, STORAGE_WRAP, &kek);
 
 	if (rv == CKR_OK) {
 		rv = op_wrap(
@@ -230,9 +239,8 @@ keep_once(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE key,
 	return rv;
 }
 
-/* Whether a failure may be of handles that went stale; they are gone then. */
-static bool
-went_stale(struct hsm *hsm, CK_RV rv, uint32_t storage)
+bool
+storage_went_stale(struct hsm *hsm, CK_RV rv, uint32_t storage)
 {
 	if (rv_class(rv) != RV_HANDLE) {
 		return false;
@@ -248,7 +256,7 @@ take(struct hsm *hsm, const struct template_spec *spec, enum storage_part by,
 {
 	CK_RV rv = unwrap_once(hsm, spec, by, id, stored, out);
 
-	return went_stale(hsm, rv, stored->storage)
+	return storage_went_stale(hsm, rv, stored->storage)
 	    ? unwrap_once(hsm, spec, by, id, stored, out)
 	    : rv;
 }
@@ -269,9 +277,20 @@ storage_keep(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE key,
 {
 	CK_RV rv = keep_once(hsm, id, key, stored);
 
-	return went_stale(hsm, rv, stored->storage)
+	return storage_went_stale(hsm, rv, stored->storage)
 	    ? keep_once(hsm, id, key, stored)
 	    : rv;
+}
+
+CK_RV
+storage_take_parcel(struct hsm *hsm, const struct hsm_id *id,
+    const struct hsm_stored *stored, CK_OBJECT_HANDLE *out)
+{
+	const struct template_spec parcel = {
+		.row = TEMPLATE_PARCEL, .origin = ORIGIN_UNWRAP, .len = 16
+	};
+
+	return take(hsm, &parcel, STORAGE_MOVE, id, stored, out);
 }
 
 /* ---- from one storage key to another, and into the token ---- */
@@ -286,14 +305,10 @@ struct move {
 static CK_RV
 move(struct hsm *hsm, void *arg)
 {
-	const struct template_spec parcel = {
-		.row = TEMPLATE_PARCEL, .origin = ORIGIN_UNWRAP, .len = 16
-	};
 	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
 	const struct move *m = arg;
-	CK_RV rv;
+	CK_RV rv = storage_take_parcel(hsm, m->id, m->from, &key);
 
-	rv = take(hsm, &parcel, STORAGE_MOVE, m->id, m->from, &key);
 	if (rv == CKR_OK) {
 		rv = storage_keep(hsm, m->id, key, m->to);
 	}
@@ -459,7 +474,7 @@ storage_check(struct hsm *hsm, void *arg)
 	CK_RV rv = CKR_OK;
 
 	for (size_t i = 0; rv == CKR_OK && i < ARRAY_LEN(needed); i++) {
-		rv = part_get(hsm, *storage, needed[i], &key);
+		rv = storage_part_get(hsm, *storage, needed[i], &key);
 	}
 	return rv;
 }

@@ -57,11 +57,15 @@ static const struct {
 	    { NO_MECHANISM, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_PASSAGE] = { U_SIGN | U_EXTRACTABLE,
 	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_CARRIER] = { U_WRAP | U_DERIVE,
+	    { CKM_AES_KEY_WRAP, CKM_AES_ECB_ENCRYPT_DATA, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_WRAP] = { U_WRAP,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_LOAD] = { U_UNWRAP | U_LOADS | U_COPIED,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_MOVE] = { U_UNWRAP | U_MOVES,
+	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
+	[TEMPLATE_STORAGE_TICKET] = { U_UNWRAP | U_CARRIES,
 	    { CKM_AES_KEY_WRAP, NO_MECHANISM, NO_MECHANISM } },
 	[TEMPLATE_STORAGE_BIND] = { U_SIGN | U_COPIED,
 	    { CKM_AES_CMAC, NO_MECHANISM, NO_MECHANISM } },
@@ -95,19 +99,65 @@ put_usage(struct template *t, unsigned may)
 	put_bool(t, CKA_DERIVE, (may & U_DERIVE) != 0);
 }
 
-static void
-put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
+static size_t
+allowed_count(const CK_MECHANISM_TYPE allowed[3])
 {
 	size_t n = 0;
 
-	memcpy(t->allowed, allowed, sizeof(t->allowed));
-	while (n < ARRAY_LEN(t->allowed) && allowed[n] != NO_MECHANISM) {
+	while (n < 3 && allowed[n] != NO_MECHANISM) {
 		n++;
 	}
+	return n;
+}
+
+static void
+put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
+{
+	size_t n = allowed_count(allowed);
+
+	memcpy(t->allowed, allowed, sizeof(t->allowed));
 	if (n > 0) {
 		put(t, CKA_ALLOWED_MECHANISMS, t->allowed,
 		    n * sizeof(t->allowed[0]));
 	}
+}
+
+/* One attribute of what is unwrapped: told, or left to who unwraps. */
+enum rule {
+	OFF,
+	ON,
+	ANY
+};
+
+static const struct {
+	CK_ATTRIBUTE_TYPE type;
+	enum rule loads, moves, carries;
+} unwrap_rules[] = {
+	{ CKA_PRIVATE, ON, ON, ON },
+	{ CKA_SENSITIVE, ON, ON, ON },
+	{ CKA_EXTRACTABLE, OFF, ON, OFF },
+	{ CKA_ENCRYPT, OFF, OFF, OFF },
+	{ CKA_DECRYPT, ANY, OFF, OFF },
+	{ CKA_SIGN, ANY, OFF, OFF },
+	{ CKA_VERIFY, OFF, OFF, OFF },
+	{ CKA_WRAP, OFF, OFF, ON },
+	{ CKA_UNWRAP, OFF, OFF, OFF },
+	{ CKA_DERIVE, ANY, OFF, ON },
+};
+
+_Static_assert(ARRAY_LEN(unwrap_rules) + 3 <= UNWRAP_ATTRS_MAX, "room");
+
+/* Those of what is loaded are all in one list; usage says the rest. */
+static CK_ATTRIBUTE
+unwraps_allowed(struct template *t, unsigned may)
+{
+	unsigned row = (may & U_LOADS) != 0 ? HSM_ROOT : TEMPLATE_CARRIER;
+
+	memcpy(t->unwraps_allowed, template_table[row].allowed,
+	    sizeof(t->unwraps_allowed));
+	return (CK_ATTRIBUTE){ CKA_ALLOWED_MECHANISMS, t->unwraps_allowed,
+		allowed_count(t->unwraps_allowed) *
+		    sizeof(t->unwraps_allowed[0]) };
 }
 
 /*
@@ -118,36 +168,26 @@ put_allowed(struct template *t, const CK_MECHANISM_TYPE allowed[3])
 static void
 put_unwrap_template(struct template *t, unsigned may, bool with_allowed)
 {
-	static const CK_ATTRIBUTE_TYPE always_off[] = { CKA_ENCRYPT, CKA_VERIFY,
-		CKA_WRAP, CKA_UNWRAP };
-	static const CK_ATTRIBUTE_TYPE moved_off[] = { CKA_DECRYPT, CKA_SIGN,
-		CKA_DERIVE };
-	bool moves = (may & U_MOVES) != 0;
 	CK_ATTRIBUTE *a = t->unwraps;
 	size_t n = 0;
 
 	a[n++] = (CK_ATTRIBUTE){ CKA_CLASS, &t->class, sizeof(t->class) };
 	a[n++] = (CK_ATTRIBUTE){ CKA_KEY_TYPE, &t->type, sizeof(t->type) };
-	a[n++] = (CK_ATTRIBUTE){ CKA_PRIVATE, &p11_true, sizeof(p11_true) };
-	a[n++] = (CK_ATTRIBUTE){ CKA_SENSITIVE, &p11_true, sizeof(p11_true) };
-	a[n++] = (CK_ATTRIBUTE){ CKA_EXTRACTABLE,
-		moves ? &p11_true : &p11_false, sizeof(CK_BBOOL) };
-	for (size_t i = 0; i < ARRAY_LEN(always_off); i++) {
-		a[n++] = (CK_ATTRIBUTE){ always_off[i], &p11_false,
-			sizeof(p11_false) };
-	}
-	for (size_t i = 0; moves && i < ARRAY_LEN(moved_off); i++) {
-		a[n++] = (CK_ATTRIBUTE){ moved_off[i], &p11_false,
-			sizeof(p11_false) };
+	for (size_t i = 0; i < ARRAY_LEN(unwrap_rules); i++) {
+		enum rule rule = (may & U_LOADS) != 0 ? unwrap_rules[i].loads
+		    : (may & U_MOVES) != 0            ? unwrap_rules[i].moves
+						      : unwrap_rules[i].carries;
+
+		if (rule != ANY) {
+			a[n++] = (CK_ATTRIBUTE){ unwrap_rules[i].type,
+				rule == ON ? &p11_true : &p11_false,
+				sizeof(CK_BBOOL) };
+		}
 	}
 	/* Without it, other mechanisms would tell the key by and by. */
-	if (!moves && with_allowed) {
-		memcpy(t->unwraps_allowed, template_table[HSM_ROOT].allowed,
-		    sizeof(t->unwraps_allowed));
-		a[n++] = (CK_ATTRIBUTE){ CKA_ALLOWED_MECHANISMS,
-			t->unwraps_allowed, sizeof(t->unwraps_allowed) };
+	if ((may & U_MOVES) == 0 && with_allowed) {
+		a[n++] = unwraps_allowed(t, may);
 	}
-	jy_assert(n <= UNWRAP_ATTRS_MAX);
 	put(t, CKA_UNWRAP_TEMPLATE, a, n * sizeof(a[0]));
 }
 
@@ -175,7 +215,7 @@ template_build(
 		    template_table[spec->loaded ? HSM_ROOT : spec->row]
 			.allowed);
 	}
-	if ((may & (U_LOADS | U_MOVES)) != 0 &&
+	if ((may & U_UNWRAP_TEMPLATE) != 0 &&
 	    (quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0) {
 		put_unwrap_template(t, may, (quirks & QUIRK_NO_ALLOWED) == 0);
 	}
@@ -206,7 +246,7 @@ template_build_trial(
 	put_bool(t, CKA_TOKEN, false);
 	put_usage(t, may);
 	put_allowed(t, allowed);
-	if ((may & (U_LOADS | U_MOVES)) != 0) {
+	if ((may & U_UNWRAP_TEMPLATE) != 0) {
 		put_unwrap_template(t, may, true);
 	}
 	put_bool(t, CKA_COPYABLE, (may & U_COPIED) != 0);
@@ -242,7 +282,7 @@ relax(const struct hsm *hsm, CK_RV rv, unsigned may, unsigned *quirks)
 	} else if ((*quirks & QUIRK_NO_ALLOWED) == 0 &&
 	    !hsm->policy[HSM_POLICY_ALLOWED_MECHANISMS]) {
 		*quirks |= QUIRK_NO_ALLOWED;
-	} else if ((may & (U_LOADS | U_MOVES)) != 0 &&
+	} else if ((may & U_UNWRAP_TEMPLATE) != 0 &&
 	    (*quirks & QUIRK_NO_UNWRAP_TEMPLATE) == 0 &&
 	    !hsm->policy[HSM_POLICY_UNWRAP_TEMPLATE]) {
 		*quirks |= QUIRK_NO_UNWRAP_TEMPLATE;

@@ -176,23 +176,31 @@ transport_do(struct hsm *hsm, struct transport_work *w, const char *what,
 	return err;
 }
 
-static CK_RV
-run_mac(struct hsm *hsm, const struct transport_work *w)
+CK_RV
+transport_mac(struct hsm *hsm, const struct derivation *d, const uint8_t *data,
+    size_t len, struct secret_block *mac)
 {
 	const struct template_spec spec = {
 		.row = HSM_MAC, .origin = ORIGIN_DERIVE, .len = 16
 	};
-	struct derivation d = { w->t->handle, w->block };
+	struct derivation derivation = *d;
 	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
 	CK_RV rv;
 
-	rv = template_make(hsm, &spec, derive_make, &d, &key);
+	rv = template_make(hsm, &spec, derive_make, &derivation, &key);
 	if (rv == CKR_OK) {
-		rv = op_cmac(
-		    hsm, hsm->scratch.handle, key, w->data, w->len, w->mac);
+		rv = op_cmac(hsm, hsm->scratch.handle, key, data, len, mac);
 		object_destroy(hsm, key);
 	}
 	return rv;
+}
+
+static CK_RV
+run_mac(struct hsm *hsm, const struct transport_work *w)
+{
+	const struct derivation d = { w->t->handle, w->block };
+
+	return transport_mac(hsm, &d, w->data, w->len, w->mac);
 }
 
 enum jy_err

@@ -46,6 +46,8 @@ errcode_of(enum jy_err err)
 		return JOINERY__V1__ERROR_CODE__NO_ROOT_KEY;
 	case JY_EKEK:
 		return JOINERY__V1__ERROR_CODE__KEK_MISSING;
+	case JY_ERELEASED:
+		return JOINERY__V1__ERROR_CODE__DEVICE_RELEASED;
 	case JY_EFORGED:
 		return JOINERY__V1__ERROR_CODE__ROOT_KEY_FORGED;
 	case JY_ECONFLICT:
@@ -120,6 +122,9 @@ static const struct {
 	{ CODE(NO_ROOT_KEY), "import it: joineryctl device set" },
 	{ CODE(KEK_MISSING),
 	    "joineryctl kek import, then name it in peer or device" },
+	{ CODE(DEVICE_RELEASED),
+	    "delete it here, or take it back: joineryctl device set --released "
+	    "no" },
 	{ CODE(ROOT_KEY_FORGED),
 	    "somebody changed the database, or half of it was restored; import "
 	    "the key again" },

@@ -9,15 +9,15 @@
 #include <unistd.h>
 
 #include "src/base/sys.h"
+#include "tools/bench_fleet.h"
+#include "tools/bench_server.h"
 
-#define TOKENS_MAX 4
 #define DEVICES_MAX 100000
 #define WORKERS_MAX 8
 
 struct plan {
 	struct bench_options options;
-	const char *tokens[TOKENS_MAX];
-	size_t token_count;
+	struct bench_tokens tokens;
 	unsigned workers[WORKERS_MAX];
 	size_t worker_count;
 	bool json;
@@ -35,8 +35,24 @@ usage(FILE *out)
 	    "Measures, per token and number of workers, the token's floor, "
 	    "null calls, joins\nand joins over Backend Interfaces, on "
 	    "throwaway instances; see "
-	    "joinery-bench(1).\n");
+	    "joinery-bench(1).\n"
+	    "joinery-bench fleet --help: how that changes as a fleet grows.\n");
 	return out == stdout ? 0 : 2;
+}
+
+/* Devices that join one after the other. */
+struct in_turn {
+	struct bench_joiners joiners; /* first */
+	struct bench_device *devices;
+	uint32_t count;
+};
+
+static struct bench_device *
+next_in_turn(struct bench_joiners *j, uint64_t n)
+{
+	const struct in_turn *t = (const struct in_turn *)j;
+
+	return &t->devices[n % t->count];
 }
 
 /* One instance from its token to its figures. */
@@ -45,13 +61,21 @@ measure(const struct plan *plan, struct bench_instance *in,
     struct bench_device *devices, struct bench_row *row, struct errctx *ec)
 {
 	const struct bench_options *o = &plan->options;
+	struct in_turn turn = {
+		.joiners = { next_in_turn },
+		.devices = devices,
+		.count = o->devices,
+	};
 	struct bench_load null = { 0 }, joins = { 0 }, bi = { 0 };
 	struct bench_counters before, after;
 	enum jy_err err;
 
 	err = bench_floor(in, o, &row->floor_joins_per_s, ec);
 	if (err == JY_OK) {
-		err = bench_instance_start(in, o, devices, ec);
+		err = bench_server_start(in, o, NULL, ec);
+	}
+	if (err == JY_OK) {
+		err = bench_add_all(in, o, devices, ec);
 	}
 	if (err == JY_OK) {
 		err = bench_load_pings(in, o, &null, ec);
@@ -60,16 +84,16 @@ measure(const struct plan *plan, struct bench_instance *in,
 		struct bench_options warm = *o;
 
 		warm.joins = o->devices * 8;
-		err = bench_load_joins(in, &warm, devices, &joins, ec);
+		err = bench_load_joins(in, &warm, &turn.joiners, &joins, ec);
 	}
 	if (err == JY_OK) {
-		err = bench_instance_counters(in, &before, ec);
+		err = bench_server_counters(in, &before, ec);
 	}
 	if (err == JY_OK) {
-		err = bench_load_joins(in, o, devices, &joins, ec);
+		err = bench_load_joins(in, o, &turn.joiners, &joins, ec);
 	}
 	if (err == JY_OK) {
-		err = bench_instance_counters(in, &after, ec);
+		err = bench_server_counters(in, &after, ec);
 	}
 	if (err == JY_OK) {
 		err = bench_load_bi(in, o, devices, &bi, ec);
@@ -141,9 +165,11 @@ print_json(const struct bench_row *r, bool first)
 	    (long long)r->rss_growth_bytes);
 }
 
+/* Takes a struct plan. */
 static int
-run_plan(const struct plan *plan)
+run_plan(const void *arg)
 {
+	const struct plan *plan = arg;
 	struct bench_device *devices =
 	    sys_xcalloc(plan->options.devices, sizeof(devices[0]));
 	struct errctx ec = ERRCTX_INIT;
@@ -153,12 +179,12 @@ run_plan(const struct plan *plan)
 	if (!plan->json) {
 		print_head();
 	}
-	for (size_t t = 0; err == JY_OK && t < plan->token_count; t++) {
+	for (size_t t = 0; err == JY_OK && t < plan->tokens.count; t++) {
 		for (size_t w = 0; err == JY_OK && w < plan->worker_count;
 		     w++) {
 			struct bench_instance in = { 0 };
 			struct bench_row row = {
-				.token = plan->tokens[t],
+				.token = plan->tokens.name[t],
 				.workers = plan->workers[w],
 			};
 
@@ -188,9 +214,8 @@ run_plan(const struct plan *plan)
 	return err == JY_OK ? 0 : 1;
 }
 
-/* A positive number not above max. */
-static uint32_t
-number(const char *text, uint32_t max)
+uint32_t
+bench_number(const char *text, uint32_t max)
 {
 	char *end;
 	unsigned long v = strtoul(text, &end, 10);
@@ -204,16 +229,25 @@ number(const char *text, uint32_t max)
 	return (uint32_t)v;
 }
 
-static void
-add_token(struct plan *plan, const char *token)
+void
+bench_tokens_add(struct bench_tokens *tokens, const char *name)
 {
-	if (!bench_token_known(token) || plan->token_count == TOKENS_MAX) {
+	if (!bench_token_known(name) || tokens->count == BENCH_TOKENS_MAX) {
 		(void)fprintf(stderr,
 		    "joinery-bench: token is softhsm or softokn, not %s\n",
-		    token);
+		    name);
 		exit(2);
 	}
-	plan->tokens[plan->token_count++] = token;
+	tokens->name[tokens->count++] = name;
+}
+
+void
+bench_tokens_fill(struct bench_tokens *tokens)
+{
+	if (tokens->count == 0) {
+		bench_tokens_add(tokens, "softhsm");
+		bench_tokens_add(tokens, "softokn");
+	}
 }
 
 static void
@@ -223,7 +257,8 @@ add_workers(struct plan *plan, const char *text)
 		(void)fprintf(stderr, "joinery-bench: too many --workers\n");
 		exit(2);
 	}
-	plan->workers[plan->worker_count++] = number(text, BENCH_WORKERS_MAX);
+	plan->workers[plan->worker_count++] =
+	    bench_number(text, BENCH_WORKERS_MAX);
 }
 
 /* What was not said: both tokens, one worker and as many as processors. */
@@ -232,10 +267,7 @@ fill_in(struct plan *plan)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (plan->token_count == 0) {
-		add_token(plan, "softhsm");
-		add_token(plan, "softokn");
-	}
+	bench_tokens_fill(&plan->tokens);
 	if (plan->worker_count == 0) {
 		plan->workers[plan->worker_count++] = 1;
 		if (cores > 1 && cores <= BENCH_WORKERS_MAX) {
@@ -264,36 +296,47 @@ main(int argc, char **argv)
 		.options = { .seconds = 5,
 		    .devices = 256,
 		    .in_flight = 256,
-		    .bi_connections = 64 },
+		    .bi_connections = 64,
+		    .custody = "resident",
+		    .key_cache = BENCH_KEY_CACHE },
 	};
 	int c;
 
 	if (argc == 5 && strcmp(argv[1], "--floor-child") == 0) {
-		return bench_floor_child(argv[2], number(argv[3], 86400),
-		    number(argv[4], DEVICES_MAX));
+		return bench_floor_child(argv[2], bench_number(argv[3], 86400),
+		    bench_number(argv[4], DEVICES_MAX));
+	}
+	if (argc == 5 && strcmp(argv[1], "--fleet-floor-child") == 0) {
+		return fleet_floor_child(
+		    argv[2], argv[3], bench_number(argv[4], 86400));
+	}
+	if (argc > 1 && strcmp(argv[1], "fleet") == 0) {
+		return fleet_main(argc - 1, argv + 1);
 	}
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (c) {
 		case 't':
-			add_token(&plan, optarg);
+			bench_tokens_add(&plan.tokens, optarg);
 			break;
 		case 'w':
 			add_workers(&plan, optarg);
 			break;
 		case 's':
-			plan.options.seconds = number(optarg, 86400);
+			plan.options.seconds = bench_number(optarg, 86400);
 			break;
 		case 'n':
-			plan.options.joins = number(optarg, 100000000);
+			plan.options.joins = bench_number(optarg, 100000000);
 			break;
 		case 'd':
-			plan.options.devices = number(optarg, DEVICES_MAX);
+			plan.options.devices =
+			    bench_number(optarg, DEVICES_MAX);
 			break;
 		case 'f':
-			plan.options.in_flight = number(optarg, 2048);
+			plan.options.in_flight = bench_number(optarg, 2048);
 			break;
 		case 'b':
-			plan.options.bi_connections = number(optarg, 1000);
+			plan.options.bi_connections =
+			    bench_number(optarg, 1000);
 			break;
 		case 'p':
 			plan.options.programs = optarg;
@@ -311,5 +354,5 @@ main(int argc, char **argv)
 		return usage(stderr);
 	}
 	fill_in(&plan);
-	return run_plan(&plan);
+	return bench_guard(run_plan, &plan);
 }

@@ -80,8 +80,8 @@ one_join(struct hsm_session *s, const struct floor_keys *keys, uint64_t n,
 }
 
 /* Wait for the others: standard input closes when all may begin. */
-static void
-wait_for_start(void)
+void
+bench_floor_wait(void)
 {
 	char c;
 
@@ -118,7 +118,7 @@ bench_floor_child(const char *path, uint32_t seconds, uint32_t devices)
 	}
 	if (err == JY_OK) {
 		s = hsm_session_get(hsm);
-		wait_for_start();
+		bench_floor_wait();
 		start = sys_mono_us();
 		do {
 			err = one_join(s, &keys, count++, &ec);
@@ -149,34 +149,29 @@ struct child {
 };
 
 static enum jy_err
-start_child(struct child *c, const char *conf, const struct bench_options *o,
-    struct errctx *ec)
+start_child(struct child *c, char *const argv[], struct errctx *ec)
 {
 	int in[2], out[2];
-	char seconds[16], devices[16];
+	enum jy_err err;
 
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
 		return err_set(ec, JY_EIO, "pipe: %s", strerror(errno));
 	}
-	(void)snprintf(seconds, sizeof(seconds), "%u", o->seconds);
-	(void)snprintf(devices, sizeof(devices), "%u", o->devices);
-	c->pid = fork();
-	if (c->pid == 0) {
+	err = bench_fork(&c->pid, ec);
+	if (err == JY_OK && c->pid == 0) {
 		(void)dup2(in[0], STDIN_FILENO);
 		(void)dup2(out[1], STDOUT_FILENO);
 		/* As joineryd sets it for workers (src/front/supervisor.c). */
 		(void)setenv(
 		    "GLIBC_TUNABLES", "glibc.malloc.tcache_count=500", 0);
-		(void)execl("/proc/self/exe", "joinery-bench", "--floor-child",
-		    conf, seconds, devices, (char *)NULL);
+		(void)execv("/proc/self/exe", argv);
 		_exit(127);
 	}
 	(void)close(in[0]);
 	(void)close(out[1]);
 	c->gate = in[1];
 	c->out = fdopen(out[0], "r");
-	return c->pid > 0 ? JY_OK
-			  : err_set(ec, JY_EIO, "fork: %s", strerror(errno));
+	return err;
 }
 
 /* Read a child's line; false at its end. */
@@ -187,17 +182,17 @@ child_line(struct child *c, char *line, size_t cap)
 }
 
 enum jy_err
-bench_floor(const struct bench_instance *in, const struct bench_options *o,
-    double *joins_per_s, struct errctx *ec)
+bench_floor_run(
+    unsigned workers, char *const argv[], double *sum, struct errctx *ec)
 {
 	struct child children[BENCH_WORKERS_MAX] = { 0 };
 	enum jy_err err = JY_OK;
-	double sum = 0;
+	double all = 0;
 	char line[64];
 	unsigned n = 0;
 
-	while (n < in->workers && err == JY_OK) {
-		err = start_child(&children[n], in->conf, o, ec);
+	while (n < workers && err == JY_OK) {
+		err = start_child(&children[n], argv, ec);
 		if (err == JY_OK &&
 		    !child_line(&children[n], line, sizeof(line))) {
 			err = err_set(
@@ -214,14 +209,28 @@ bench_floor(const struct bench_instance *in, const struct bench_options *o,
 			err = err_set(
 			    ec, JY_ETOKEN, "a floor process did not finish");
 		}
-		sum += err == JY_OK ? strtod(line, NULL) : 0;
+		all += err == JY_OK ? strtod(line, NULL) : 0;
 		if (children[i].out != NULL) {
 			(void)fclose(children[i].out);
 		}
 		(void)waitpid(children[i].pid, NULL, 0);
 	}
 	if (err == JY_OK) {
-		*joins_per_s = sum;
+		*sum = all;
 	}
 	return err;
+}
+
+enum jy_err
+bench_floor(const struct bench_instance *in, const struct bench_options *o,
+    double *joins_per_s, struct errctx *ec)
+{
+	char conf[BENCH_PATH_MAX], seconds[16], devices[16];
+	char *argv[] = { (char[]){ "joinery-bench" },
+		(char[]){ "--floor-child" }, conf, seconds, devices, NULL };
+
+	(void)snprintf(conf, sizeof(conf), "%s", in->conf);
+	(void)snprintf(seconds, sizeof(seconds), "%u", o->seconds);
+	(void)snprintf(devices, sizeof(devices), "%u", o->devices);
+	return bench_floor_run(in->workers, argv, joins_per_s, ec);
 }

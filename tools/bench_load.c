@@ -34,9 +34,8 @@ struct load {
 	uint64_t sent_us[RING];
 	struct bench_latencies latencies;
 
-	struct sim_crypto *crypto; /* joins only, as are the next two */
-	struct bench_device *devices;
-	uint32_t device_count;
+	struct sim_crypto *crypto; /* joins only, as is the next */
+	struct bench_joiners *joiners;
 };
 
 static enum jy_err
@@ -127,12 +126,12 @@ pack_request(struct load *l, uint64_t id, uint8_t *out)
 
 	request.has_id = 1;
 	request.id = id;
-	if (l->devices == NULL) {
+	if (l->joiners == NULL) {
 		request.call_case = JOINERY__V1__REQUEST__CALL_PING;
 		request.ping = &ping;
 		return joinery__v1__request__pack(&request, out);
 	}
-	bench_join_request(l->crypto, &l->devices[id % l->device_count], phy);
+	bench_join_request(l->crypto, l->joiners->next(l->joiners, id), phy);
 	join.has_phy_payload = 1;
 	join.phy_payload.data = phy;
 	join.phy_payload.len = sizeof(phy);
@@ -140,7 +139,7 @@ pack_request(struct load *l, uint64_t id, uint8_t *out)
 	join.mac_version = JOINERY__V1__MAC_VERSION__MAC_1_0_4;
 	join.has_net_id = join.has_dev_addr = 1;
 	join.has_dl_settings = join.has_rx_delay = 1;
-	join.net_id = 0x13;
+	join.net_id = BENCH_NET_ID;
 	join.dev_addr = 0x26000000U + (uint32_t)id;
 	join.rx_delay = 1;
 	request.call_case = JOINERY__V1__REQUEST__CALL_JOIN;
@@ -175,7 +174,7 @@ send_some(struct load *l, uint64_t limit, uint32_t in_flight, struct errctx *ec)
 static enum jy_err
 take_answer(struct load *l, const uint8_t *frame, size_t len, struct errctx *ec)
 {
-	uint8_t want = l->devices == NULL ? 3 << 3 | 2 : 4 << 3 | 2;
+	uint8_t want = l->joiners == NULL ? 3 << 3 | 2 : 4 << 3 | 2;
 	Joinery__V1__Response *r;
 	uint64_t id = 0;
 	size_t i = 1;
@@ -270,13 +269,12 @@ bench_load_pings(const struct bench_instance *in, const struct bench_options *o,
 
 enum jy_err
 bench_load_joins(const struct bench_instance *in, const struct bench_options *o,
-    struct bench_device *devices, struct bench_load *out, struct errctx *ec)
+    struct bench_joiners *joiners, struct bench_load *out, struct errctx *ec)
 {
 	struct load *l = sys_xcalloc(1, sizeof(*l));
 	enum jy_err err;
 
-	l->devices = devices;
-	l->device_count = o->devices;
+	l->joiners = joiners;
 	err = sim_crypto_new(&l->crypto, ec);
 	if (err == JY_OK) {
 		err = load_run(

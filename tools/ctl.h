@@ -329,6 +329,11 @@ void ctl_keys_fini(struct ctl_key *keys, size_t n);
 
 /* Where root keys are kept, as a part of what "status" shows. */
 enum ctl_exit custody_show(struct ctl *ctl) JY_CHECK;
+/* ---- ctl_device.c ---- */
+
+/* --dev-eui, and --join-eui or else the server's default. */
+enum ctl_exit device_euis_read(
+    struct ctl *ctl, struct eui64 *join_eui, struct eui64 *dev_eui) JY_CHECK;
 
 /* ---- ctl_list.c ---- */
 
@@ -359,7 +364,7 @@ enum ctl_exit batch_settle(struct ctl *ctl) JY_CHECK;
  * ---- the verbs: ctl_admin.c ctl_app.c ctl_audit.c ctl_custody.c
  * ctl_device.c ctl_export.c ctl_import.c ctl_join_eui.c ctl_kek.c ctl_key.c
  * ctl_list.c ctl_local.c ctl_peer.c
- * ctl_peer_test.c ctl_seal.c ctl_trace.c ----
+ * ctl_peer_test.c ctl_release.c ctl_seal.c ctl_trace.c ----
  */
 
 #define VERB(words, operand, required, optional, function, help) \

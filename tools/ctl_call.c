@@ -152,6 +152,8 @@ static const struct {
 	{ JOINERY__V1__ERROR_CODE__KEY_CHECK_FAILED,
 	    "the token opened something else than was sealed: was the import "
 	    "key replaced? \"joineryctl import-key show\"" },
+	{ JOINERY__V1__ERROR_CODE__DEVICE_RELEASED,
+	    "\"joineryctl device set ... --released no\" takes it back" },
 	{ JOINERY__V1__ERROR_CODE__ROOT_KEY_FORGED,
 	    "somebody changed the database, or half of it was restored; import "
 	    "the key again" },

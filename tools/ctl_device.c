@@ -44,21 +44,30 @@ default_join_eui(struct ctl *ctl, struct eui64 *out)
 	return exit;
 }
 
+enum ctl_exit
+device_euis_read(struct ctl *ctl, struct eui64 *join_eui, struct eui64 *dev_eui)
+{
+	enum ctl_exit exit = CTL_OK;
+
+	if (ctl_given(ctl, JOIN_EUI)) {
+		exit = args_eui(ctl, OPT_JOIN_EUI, join_eui);
+	}
+	if (exit == CTL_OK) {
+		exit = args_eui(ctl, OPT_DEV_EUI, dev_eui);
+	}
+	if (exit == CTL_OK && !ctl_given(ctl, JOIN_EUI)) {
+		exit = default_join_eui(ctl, join_eui);
+	}
+	return exit;
+}
+
 static enum ctl_exit
 name_read(struct ctl *ctl, struct device_name *name)
 {
 	Joinery__V1__DeviceId *m = &name->message;
-	enum ctl_exit exit = CTL_OK;
+	enum ctl_exit exit =
+	    device_euis_read(ctl, &name->join_eui, &name->dev_eui);
 
-	if (ctl_given(ctl, JOIN_EUI)) {
-		exit = args_eui(ctl, OPT_JOIN_EUI, &name->join_eui);
-	}
-	if (exit == CTL_OK) {
-		exit = args_eui(ctl, OPT_DEV_EUI, &name->dev_eui);
-	}
-	if (exit == CTL_OK && !ctl_given(ctl, JOIN_EUI)) {
-		exit = default_join_eui(ctl, &name->join_eui);
-	}
 	joinery__v1__device_id__init(m);
 	m->has_join_eui = 1;
 	m->join_eui = (ProtobufCBinaryData){ 8, name->join_eui.be };
@@ -141,6 +150,10 @@ settings_read(struct ctl *ctl, Joinery__V1__DeviceSettings *s,
 	if (exit == CTL_OK && ctl_given(ctl, RESETS)) {
 		s->has_resets_join_nonces = 1;
 		exit = args_bool(ctl, OPT_RESETS, &s->resets_join_nonces);
+	}
+	if (exit == CTL_OK && ctl_given(ctl, RELEASED)) {
+		s->has_released = 1;
+		exit = args_bool(ctl, OPT_RELEASED, &s->released);
 	}
 	return exit;
 }

@@ -12,6 +12,9 @@
 #define CELLS_MAX 64
 #define BLANKS " \t"
 
+#define KEYFILE_BEGIN "joinery-keyfile 1"
+#define KEYFILE_DEVICE "device "
+
 struct reader {
 	struct ctl *ctl;
 	FILE *in;
@@ -19,7 +22,6 @@ struct reader {
 	euis_bad *bad;
 	void *arg;
 	struct euis *out;
-	size_t room; /* rows there is memory for */
 	uint32_t line;
 	/* How to take a line; NULL until the first tells. */
 	const char *(*take)(struct reader *r, char *text, struct euis_row *row);
@@ -170,6 +172,20 @@ csv_take(struct reader *r, char *text, struct euis_row *row)
 	return euis_take(r, cells[r->join_eui_at], cells[r->dev_eui_at], row);
 }
 
+/* A line of a key file: of a device, or one that names none. */
+static const char *
+keyfile_take(struct reader *r, char *text, struct euis_row *row)
+{
+	char *save = NULL;
+	char *join_eui, *dev_eui;
+
+	(void)strtok_r(text, BLANKS, &save); /* "device" */
+	join_eui = strtok_r(NULL, BLANKS, &save);
+	dev_eui = strtok_r(NULL, BLANKS, &save);
+	return dev_eui != NULL ? euis_take(r, join_eui, dev_eui, row)
+			       : "a device line has a JoinEUI and a DevEUI";
+}
+
 static const char *
 json_take(struct reader *r, char *text, struct euis_row *row)
 {
@@ -218,6 +234,10 @@ header_take(struct reader *r, enum ctl_exit *exit)
 static bool
 form_find(struct reader *r, enum ctl_exit *exit)
 {
+	if (strcmp(r->text, KEYFILE_BEGIN) == 0) {
+		r->take = keyfile_take;
+		return true;
+	}
 	if (header_take(r, exit)) {
 		r->take = csv_take;
 		return true;
@@ -229,21 +249,21 @@ form_find(struct reader *r, enum ctl_exit *exit)
 
 /* ---- the file ---- */
 
-static enum ctl_exit
-row_add(struct reader *r, const struct euis_row *row)
+enum ctl_exit
+euis_add(struct ctl *ctl, const char *name, struct euis *euis,
+    const struct euis_row *row)
 {
-	struct euis *out = r->out;
-
-	if (out->count == EUIS_MAX) {
-		return ctl_fail(r->ctl, CTL_LOCAL, "split it",
-		    "%s names more than %d devices", r->name, EUIS_MAX);
+	if (euis->count == EUIS_MAX) {
+		return ctl_fail(ctl, CTL_LOCAL, "split it",
+		    "%s names more than %d devices", name, EUIS_MAX);
 	}
-	if (out->count == r->room) {
-		r->room = r->room > 0 ? r->room * 2 : 1024;
-		out->rows = realloc(out->rows, r->room * sizeof(out->rows[0]));
-		jy_assert(out->rows != NULL);
+	if (euis->count == euis->room) {
+		euis->room = euis->room > 0 ? euis->room * 2 : 1024;
+		euis->rows =
+		    realloc(euis->rows, euis->room * sizeof(euis->rows[0]));
+		jy_assert(euis->rows != NULL);
 	}
-	out->rows[out->count++] = *row;
+	euis->rows[euis->count++] = *row;
 	return CTL_OK;
 }
 
@@ -251,7 +271,8 @@ row_add(struct reader *r, const struct euis_row *row)
 static bool
 is_comment(const struct reader *r)
 {
-	return r->take != csv_take && r->text[strspn(r->text, BLANKS)] == '#';
+	return r->take != csv_take && r->take != keyfile_take &&
+	    r->text[strspn(r->text, BLANKS)] == '#';
 }
 
 static enum ctl_exit
@@ -274,9 +295,13 @@ line_take(struct reader *r)
 	if (r->take == plain_take) {
 		r->text[strcspn(r->text, "#")] = '\0';
 	}
+	if (r->take == keyfile_take &&
+	    strncmp(r->text, KEYFILE_DEVICE, strlen(KEYFILE_DEVICE)) != 0) {
+		return CTL_OK;
+	}
 	why = r->take(r, r->text, &row);
 	if (why == NULL) {
-		return row_add(r, &row);
+		return euis_add(r->ctl, r->name, r->out, &row);
 	}
 	r->out->bad++;
 	r->bad(r->arg, r->line, why);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices named in a file, one a line, in one of three forms; the first line
+ * Devices named in a file, one a line, in one of four forms; the first line
  * that says something tells which:
  *
  *   "JoinEUI DevEUI", with blanks, tabs or a comma between; # begins a comment
  *   CSV with a header line that has the columns join_eui and dev_eui
  *   JSON lines: objects with join_eui and dev_eui, themselves or in "id"
+ *   a sealed key file, joinery-keyfile(5), of which only the EUIs are looked at
  *
  * Lines may end in CR LF, and a byte order mark may come first.
  */
@@ -30,6 +31,7 @@ struct euis_row {
 struct euis {
 	struct euis_row *rows; /* the good ones */
 	size_t count;
+	size_t room; /* rows there is memory for */
 	size_t bad;
 };
 
@@ -44,5 +46,9 @@ typedef void euis_bad(void *arg, uint32_t line, const char *why);
 enum ctl_exit euis_read(struct ctl *ctl, const char *path, euis_bad *bad,
     void *arg, struct euis *out) JY_CHECK;
 void euis_fini(struct euis *euis);
+
+/* Add a row; CTL_LOCAL beyond EUIS_MAX, name says of what. */
+enum ctl_exit euis_add(struct ctl *ctl, const char *name, struct euis *euis,
+    const struct euis_row *row) JY_CHECK;
 
 #endif

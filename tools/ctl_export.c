@@ -29,7 +29,7 @@ static const char *const csv_columns[] = { "id.join_eui", "id.dev_eui",
 	"settings.as_kek", "settings.ns_id", "settings.roaming",
 	"settings.roaming_net_ids", "settings.resets_join_nonces",
 	"settings.v10_root", "has_nwk_key", "has_app_key", "nwk_key_generation",
-	"app_key_generation", "created_ms", "changed_ms" };
+	"app_key_generation", "created_ms", "changed_ms", "settings.released" };
 
 static void
 csv_end_cell(FILE *out, size_t column)

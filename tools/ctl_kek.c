@@ -120,55 +120,69 @@ static enum ctl_exit
 read_for_peer(struct ctl *ctl, struct source *s)
 {
 	struct errctx ec = ERRCTX_INIT;
-	enum jy_err err;
+	enum jy_err err = seal_read_pem(
+	    ctl_value(ctl, FOR_PEER), &s->for_peer, &s->for_peer_len, &ec);
 
-	if (s->bits == 0) {
+	return err == JY_OK ? CTL_OK : local_failed(ctl, err, &ec);
+}
+
+/* What is wrong without a look at any key: nobody shall type one in vain. */
+static enum ctl_exit
+check_options(struct ctl *ctl, uint8_t expected[4])
+{
+	const char *text = ctl_value(ctl, EXPECT);
+
+	if (ctl_given(ctl, FOR_PEER) && !ctl_given(ctl, BITS)) {
 		return ctl_fail(ctl, CTL_USAGE, NULL,
 		    "--for-peer goes with --bits: a copy is made of a key "
 		    "that the token generates");
 	}
-	err = seal_read_pem(
-	    ctl_value(ctl, FOR_PEER), &s->for_peer, &s->for_peer_len, &ec);
-	return err == JY_OK ? CTL_OK : local_failed(ctl, err, &ec);
-}
-
-/* The check value that somebody else told us must be that of the key. */
-static enum ctl_exit
-check_expected(struct ctl *ctl, const struct source *s)
-{
-	const char *text = ctl_value(ctl, EXPECT);
-	const uint8_t *has = s->has_copy ? s->copy.check_value
-	    : s->key.sealed != NULL      ? s->key.sealed->check_value
-					 : NULL;
-	char hex[HEX_STR_LEN(4)];
-	uint8_t wanted[4];
-
-	if (strlen(text) != 8 || !hex_parse(text, 8, wanted, sizeof(wanted))) {
-		return ctl_fail(ctl, CTL_USAGE, NULL,
-		    "--expect-check-value is 8 hexadecimal digits, not \"%s\"",
-		    args_shown(text));
+	if (ctl_given(ctl, OUT) && !ctl_given(ctl, FOR_PEER)) {
+		return ctl_fail(
+		    ctl, CTL_USAGE, NULL, "--out goes with --for-peer");
 	}
-	if (has == NULL) {
+	if (!ctl_given(ctl, EXPECT)) {
+		return CTL_OK;
+	}
+	if (ctl_given(ctl, BITS)) {
 		return ctl_fail(ctl, CTL_USAGE, NULL,
 		    "nobody can expect a check value of a key that is made "
 		    "only now");
 	}
-	if (memcmp(has, wanted, sizeof(wanted)) != 0) {
-		hex_format(has, 4, hex);
-		return ctl_fail(ctl, CTL_LOCAL,
-		    "nothing was sent; another key was meant, or a component "
-		    "is wrong",
-		    "the key has the check value %s, not %s", hex, text);
+	if (strlen(text) != 8 || !hex_parse(text, 8, expected, 4)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--expect-check-value is 8 hexadecimal digits, not \"%s\"",
+		    args_shown(text));
 	}
 	return CTL_OK;
+}
+
+/* The check value that somebody else told us must be that of the key. */
+static enum ctl_exit
+check_expected(
+    struct ctl *ctl, const struct source *s, const uint8_t expected[4])
+{
+	const uint8_t *has =
+	    s->has_copy ? s->copy.check_value : s->key.sealed->check_value;
+	char hex[HEX_STR_LEN(4)];
+
+	if (memcmp(has, expected, 4) == 0) {
+		return CTL_OK;
+	}
+	hex_format(has, 4, hex);
+	return ctl_fail(ctl, CTL_LOCAL,
+	    "nothing was sent; another key was meant, or a component is wrong",
+	    "the key has the check value %s, not %s", hex,
+	    ctl_value(ctl, EXPECT));
 }
 
 /* Read the one source that is given, and what goes with it. */
 static enum ctl_exit
 source_read(struct ctl *ctl, struct source *s)
 {
-	enum ctl_exit exit;
 	size_t given = 0, which = 0;
+	uint8_t expected[4];
+	enum ctl_exit exit;
 
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
 		if ((ctl->args.given & CTL_BIT(sources[i].option)) != 0) {
@@ -184,9 +198,12 @@ source_read(struct ctl *ctl, struct source *s)
 		    (ctl->args.verb->optional & O(BITS)) != 0 ? " and --bits"
 							      : "");
 	}
-	exit = sources[which].read(ctl, s);
+	exit = check_options(ctl, expected);
+	if (exit == CTL_OK) {
+		exit = sources[which].read(ctl, s);
+	}
 	if (exit == CTL_OK && ctl_given(ctl, EXPECT)) {
-		exit = check_expected(ctl, s);
+		exit = check_expected(ctl, s, expected);
 	}
 	if (exit == CTL_OK && ctl_given(ctl, FOR_PEER)) {
 		exit = read_for_peer(ctl, s);
@@ -283,10 +300,6 @@ ask(struct ctl *ctl, Joinery__V1__Request *request, const struct source *s)
 	enum ctl_exit exit;
 	bool made;
 
-	if (ctl_given(ctl, OUT) && s->for_peer == NULL) {
-		return ctl_fail(
-		    ctl, CTL_USAGE, NULL, "--out goes with --for-peer");
-	}
 	exit = out_open(
 	    ctl, ctl_given(ctl, OUT) ? ctl_value(ctl, OUT) : NULL, &out);
 	if (exit != CTL_OK) {
@@ -395,13 +408,14 @@ parse_time(const char *text, uint64_t *out)
 {
 	struct tm tm = { .tm_isdst = 0 };
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	int day = tm.tm_mday;
 	time_t seconds;
 
 	if (end == NULL || *end != '\0') {
 		return false;
 	}
 	seconds = timegm(&tm);
-	if (seconds <= 0) {
+	if (seconds <= 0 || tm.tm_mday != day) { /* the 30th of February */
 		return false;
 	}
 	*out = (uint64_t)seconds * 1000;

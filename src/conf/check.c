@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/hex.h"
 #include "src/base/log.h"
 #include "src/base/prefix.h"
 #include "src/conf/admin.h"
@@ -255,6 +256,25 @@ check_token(const struct conf_loading *ld, const struct conf *conf)
 	return JY_OK;
 }
 
+static enum jy_err
+check_release_to(const struct conf_loading *ld, const struct conf *conf)
+{
+	uint8_t fingerprint[32];
+
+	for (size_t i = 0; i < conf->release_to.count; i++) {
+		const char *text = conf->release_to.items[i];
+
+		if (!hex_parse(
+			text, strlen(text), fingerprint, sizeof(fingerprint))) {
+			return fault(ld, OPTION_release_to,
+			    "'%s' is no fingerprint of an import key: 64 "
+			    "hexadecimal digits",
+			    text);
+		}
+	}
+	return JY_OK;
+}
+
 /* Each session pins a few keys at a time. */
 static enum jy_err
 check_key_cache(const struct conf_loading *ld, const struct conf *conf)
@@ -329,6 +349,7 @@ conf_check(const struct conf_loading *ld, const struct conf *conf)
 		check_join_euis,
 		check_admin_uids,
 		check_token,
+		check_release_to,
 		check_key_cache,
 		check_words,
 		check_misc,

@@ -95,12 +95,24 @@ route_by_device(struct route *out, const Joinery__V1__DeviceId *id)
 	}
 }
 
+/* The first device of a batch; NULL: it names none. */
+static const Joinery__V1__DeviceId *
+batch_first(const Joinery__V1__Request *r)
+{
+	if (r->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
+		return r->release_batch->n_devices > 0
+		    ? r->release_batch->devices[0]
+		    : NULL;
+	}
+	return r->import_batch->n_devices > 0 ? r->import_batch->devices[0]->id
+					      : NULL;
+}
+
 /* Batches go to all workers: by the first device of each. */
 static void
-route_by_batch(struct route *out, const Joinery__V1__ImportBatchRequest *batch)
+route_by_batch(struct route *out, const Joinery__V1__Request *r)
 {
-	const Joinery__V1__DeviceId *id =
-	    batch->n_devices > 0 ? batch->devices[0]->id : NULL;
+	const Joinery__V1__DeviceId *id = batch_first(r);
 
 	if (id != NULL && id->dev_eui.len == ROUTE_DEV_EUI_LEN) {
 		route_by(out, id->dev_eui.data, id->dev_eui.len);
@@ -108,6 +120,28 @@ route_by_batch(struct route *out, const Joinery__V1__ImportBatchRequest *batch)
 }
 
 /* ---- by which call ---- */
+
+/* The device that a call of admins is about; NULL: it does not say. */
+static const Joinery__V1__DeviceId *
+device_of(const Joinery__V1__Request *r)
+{
+	switch ((int)r->call_case) {
+	case JOINERY__V1__REQUEST__CALL_DEVICE_SET:
+		return r->device_set->id;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_GET:
+		return r->device_get->id;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_DELETE:
+		return r->device_delete->id;
+	case JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE:
+		return r->device_settle->id;
+	case JOINERY__V1__REQUEST__CALL_NONCES_RESET:
+		return r->nonces_reset->id;
+	case JOINERY__V1__REQUEST__CALL_SESSION_LIST:
+		return r->session_list->id;
+	default:
+		return NULL;
+	}
+}
 
 static enum jy_err
 route_call(const Joinery__V1__Request *r, struct route *out)
@@ -143,25 +177,16 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 		route_by_session(out, NULL, &r->session_get->session_key_id);
 		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_SET:
-		route_by_device(out, r->device_set->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_GET:
-		route_by_device(out, r->device_get->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_DELETE:
-		route_by_device(out, r->device_delete->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_DEVICE_SETTLE:
-		route_by_device(out, r->device_settle->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_NONCES_RESET:
-		route_by_device(out, r->nonces_reset->id);
-		break;
 	case JOINERY__V1__REQUEST__CALL_SESSION_LIST:
-		route_by_device(out, r->session_list->id);
+		route_by_device(out, device_of(r));
 		break;
 	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
-		route_by_batch(out, r->import_batch);
+	case JOINERY__V1__REQUEST__CALL_RELEASE_BATCH:
+		route_by_batch(out, r);
 		break;
 	default: /* of no device: any worker */
 		break;

@@ -30,6 +30,12 @@ struct join_euis {
 	struct eui64 default_eui; /* not served are registered under this */
 };
 
+/* To whose import keys root keys may be released: their fingerprints. */
+struct release_to {
+	uint8_t (*keys)[HSM_FINGERPRINT_LEN];
+	size_t count;
+};
+
 struct join_env {
 	struct store *store;
 	struct hsm *hsm;
@@ -40,6 +46,7 @@ struct join_env {
 	uint32_t repeat_window_ms; /* a lost answer is given again; 0: never */
 	bool rejoin_mic_by_ns; /* types 0 and 2: the NS checked MIC, RJcount0 */
 	struct join_euis join_euis;
+	struct release_to release_to;
 	unsigned session_keep;       /* sessions of a device to retain */
 	uint32_t session_lifetime_s; /* 0: without end */
 };

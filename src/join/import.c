@@ -93,10 +93,13 @@ plan_settings(const struct join_env *env, const struct import_batch *batch,
 		return err;
 	}
 	plan->replaces = true;
-	return batch->replace
-	    ? JY_OK
-	    : err_set(ec, JY_EEXIST,
-		  "the device is there with other settings or lower nonces");
+	if (batch->replace) {
+		return JY_OK;
+	}
+	return err_set(ec, JY_EEXIST,
+	    d->old.released
+		? "the device is there, released to another Join Server"
+		: "the device is there with other settings or lower nonces");
 }
 
 /* The name may be another device's: a put would say so, a dry run must ask. */

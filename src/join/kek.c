@@ -219,6 +219,10 @@ keep(const struct join_env *env, const struct hsm_id *id, struct kek_row *row,
 
 	row->has_proof = err == JY_OK;
 	if (err == JY_OK) {
+		/* Any worker may need it as soon as there is a row. */
+		err = hsm_announce(env->hsm, ec);
+	}
+	if (err == JY_OK) {
 		err = store_kek_add(env->store, row, ec);
 	}
 	if (err != JY_OK && hsm_key_destroy(env->hsm, id, NULL) != JY_OK) {

@@ -153,6 +153,10 @@ step_policy(struct join *j, struct errctx *ec)
 	struct session_row *session = &j->commit.session;
 	enum jy_err err;
 
+	if (j->view.device.released) {
+		return err_set(ec, JY_ERELEASED,
+		    "the device was released to another Join Server");
+	}
 	fill_session(j, session);
 	err = check_opt_neg(j, ec);
 	if (err == JY_OK) {

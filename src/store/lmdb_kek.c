@@ -83,7 +83,7 @@ enum jy_err
 lmdb_kek_get(struct store_db *db, const char *label, struct kek_set *out,
     struct errctx *ec)
 {
-	struct kek_set set;
+	struct kek_set set = { .n = 0 };
 	struct txn t;
 	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
 
@@ -117,7 +117,7 @@ static enum jy_err
 kek_create(struct txn *t, const void *arg)
 {
 	const struct kek_row *row = arg;
-	struct kek_set set;
+	struct kek_set set = { .n = 0 };
 	enum jy_err err = label_read_all(t, row->label, &set);
 
 	if (err == JY_OK || err == JY_ENOTFOUND) {
@@ -145,7 +145,7 @@ kek_drop(struct txn *t, const void *arg)
 	struct kek_key key;
 	struct slice at = kek_key_make(&key, place->label, place->generation);
 	struct slice value;
-	struct kek_set set;
+	struct kek_set set = { .n = 0 };
 	enum jy_err err = txn_get(t, TABLE_KEKS, at, &value);
 
 	if (err == JY_OK) {

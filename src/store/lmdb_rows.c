@@ -18,7 +18,7 @@ slice_of_device(const struct device_id *id)
 struct root_key
 root_key_of(const struct device_id *device, const struct device_key *key)
 {
-	struct root_key k;
+	struct root_key k = { { 0 } };
 	struct writer w;
 
 	writer_init(&w, k.octets, sizeof(k.octets));

@@ -16,7 +16,7 @@
 #include "src/base/bytes.h"
 #include "src/lorawan/frame.h"
 
-#define ROW_VERSIONS_MAX 3U
+#define ROW_VERSIONS_MAX 4U
 
 enum field_kind {
 	FIELD_UINT, /* big-endian, 0..max */
@@ -127,6 +127,9 @@ static const struct field device_fields_2[] = {
 static const struct field device_fields_3[] = {
 	CHECK(struct device_row, nwk_check),
 	CHECK(struct device_row, app_check),
+};
+static const struct field device_fields_4[] = {
+	BOOL(struct device_row, released),
 };
 
 static const struct field app_fields[] = {
@@ -271,15 +274,16 @@ check_kek(const void *row)
 		.row_size = sizeof(type), .version = 2, \
 		.parts = { PART(table_1), PART(table_2) }, .check = (check_fn) \
 	}
-#define LAYOUT_3(table_1, table_2, table_3, type, check_fn) \
+#define LAYOUT_4(table_1, table_2, table_3, table_4, type, check_fn) \
 	{ \
-		.row_size = sizeof(type), .version = 3, \
-		.parts = { PART(table_1), PART(table_2), PART(table_3) }, \
+		.row_size = sizeof(type), .version = 4, \
+		.parts = { PART(table_1), PART(table_2), PART(table_3), \
+			PART(table_4) }, \
 		.check = (check_fn) \
 	}
 
-static const struct layout device_layout = LAYOUT_3(
-    device_fields_1, device_fields_2, device_fields_3, struct device_row, NULL);
+static const struct layout device_layout = LAYOUT_4(device_fields_1,
+    device_fields_2, device_fields_3, device_fields_4, struct device_row, NULL);
 static const struct layout app_layout =
     LAYOUT_1(app_fields, struct app_row, NULL);
 static const struct layout nonce_layout =

@@ -122,6 +122,7 @@ struct device_row {
 	char name[STORE_LABEL_MAX + 1];
 	bool resets_join_nonces;
 	bool v10_root_is_app_key;
+	bool released; /* to another Join Server: no joins here */
 	struct device_key nwk_key;
 	struct device_key app_key;
 	struct key_check nwk_check;

@@ -86,6 +86,12 @@ static const struct call_def calls[] = {
 	    call_audit_list },
 	{ CALL(AUDIT_VERIFY), "audit_verify", CALL_ADMIN, AUDIT_NOTHING,
 	    call_audit_verify },
+	{ CALL(RELEASE_BEGIN), "release_begin", CALL_ADMIN, AUDIT_ELSEWHERE,
+	    call_release_begin },
+	{ CALL(RELEASE_BATCH), "release_batch", CALL_ADMIN,
+	    AUDIT_root_keys_released, call_release_batch },
+	{ CALL(RELEASE_END), "release_end", CALL_ADMIN, AUDIT_ELSEWHERE,
+	    call_release_end },
 };
 
 const struct call_def *
@@ -186,6 +192,43 @@ object_name(const char *name, char out[CALL_OBJECT_MAX])
 	(void)snprintf(out, CALL_OBJECT_MAX, "name=\"%s\"", quoted);
 }
 
+/* The KEK, peer or application that a call is about; NULL: it says none. */
+static const char *
+name_of(const Joinery__V1__Request *q)
+{
+	switch ((int)q->call_case) {
+	case CALL(KEK_IMPORT):
+		return q->kek_import->label;
+	case CALL(KEK_GENERATE):
+		return q->kek_generate->label;
+	case CALL(KEK_DELETE):
+		return q->kek_delete->label;
+	case CALL(KEK_ROTATE):
+		return q->kek_rotate->label;
+	case CALL(KEK_RETIRE):
+		return q->kek_retire->label;
+	case CALL(KEK_TEST):
+		return q->kek_test->label;
+	case CALL(PEER_GET):
+		return q->peer_get->name;
+	case CALL(PEER_DELETE):
+		return q->peer_delete->name;
+	case CALL(PEER_TEST):
+		return q->peer_test->name;
+	case CALL(APP_GET):
+		return q->app_get->name;
+	case CALL(APP_DELETE):
+		return q->app_delete->name;
+	case CALL(PEER_SET):
+		return q->peer_set->peer != NULL ? q->peer_set->peer->name
+						 : NULL;
+	case CALL(APP_SET):
+		return q->app_set->app != NULL ? q->app_set->app->name : NULL;
+	default:
+		return NULL;
+	}
+}
+
 void
 call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 {
@@ -227,50 +270,8 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 	case CALL(SESSION_LIST):
 		object_device(q->session_list->id, out);
 		break;
-	case CALL(KEK_IMPORT):
-		object_name(q->kek_import->label, out);
-		break;
-	case CALL(KEK_GENERATE):
-		object_name(q->kek_generate->label, out);
-		break;
-	case CALL(KEK_DELETE):
-		object_name(q->kek_delete->label, out);
-		break;
-	case CALL(KEK_ROTATE):
-		object_name(q->kek_rotate->label, out);
-		break;
-	case CALL(KEK_RETIRE):
-		object_name(q->kek_retire->label, out);
-		break;
-	case CALL(KEK_TEST):
-		object_name(q->kek_test->label, out);
-		break;
-	case CALL(PEER_SET):
-		object_name(
-		    q->peer_set->peer != NULL ? q->peer_set->peer->name : NULL,
-		    out);
-		break;
-	case CALL(PEER_GET):
-		object_name(q->peer_get->name, out);
-		break;
-	case CALL(PEER_DELETE):
-		object_name(q->peer_delete->name, out);
-		break;
-	case CALL(PEER_TEST):
-		object_name(q->peer_test->name, out);
-		break;
-	case CALL(APP_SET):
-		object_name(
-		    q->app_set->app != NULL ? q->app_set->app->name : NULL,
-		    out);
-		break;
-	case CALL(APP_GET):
-		object_name(q->app_get->name, out);
-		break;
-	case CALL(APP_DELETE):
-		object_name(q->app_delete->name, out);
-		break;
 	default:
+		object_name(name_of(q), out);
 		break;
 	}
 }

@@ -81,6 +81,14 @@ struct call_import_counts {
 struct call_import_counts call_import_count(
     const Joinery__V1__Response *response);
 
+/* Likewise of a release; in calls_release.c. */
+struct call_release_counts {
+	uint32_t released, refused, forged;
+};
+
+struct call_release_counts call_release_count(
+    const Joinery__V1__Response *response);
+
 /* The answer that says "done" and nothing else. */
 void call_answer_done(struct call *c);
 
@@ -168,9 +176,16 @@ enum jy_err call_sealed(struct call *c, const char *field,
     const Joinery__V1__SealedKey *in, struct hsm_sealed *out,
     struct errctx *ec) JY_CHECK;
 
-/* Lay the given settings over a row; in calls_device.c. */
+/* Lay the given settings over a row, and back; in calls_device.c. */
 enum jy_err call_apply_settings(const Joinery__V1__DeviceSettings *m,
     struct device_row *row, struct errctx *ec) JY_CHECK;
+Joinery__V1__DeviceSettings *call_to_settings(
+    struct arena *arena, const struct device_row *row);
+
+/* What the MAC of a sealed key file is made under; in calls_import.c. */
+extern const uint8_t call_keyfile_block[16];
+
+#define CALL_DIGEST_LEN 32 /* of a sealed key file */
 
 /* calls_session.c */
 call_fn call_ping, call_network_keys, call_app_s_key, call_home_ns,
@@ -196,6 +211,8 @@ call_fn call_custody, call_storage_replace, call_storage_move,
     call_storage_finish, call_device_settle;
 /* calls_import.c */
 call_fn call_import_begin, call_import_batch, call_import_end;
+/* calls_release.c */
+call_fn call_release_begin, call_release_batch, call_release_end;
 /* calls_test.c */
 call_fn call_peer_test;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls about where root keys are kept, and under which storage key. */
+#include <stdio.h>
 #include <string.h>
 
 #include "src/base/bytes.h"
@@ -68,7 +69,12 @@ call_storage_replace(struct call *c, struct errctx *ec)
 	struct storage_state state;
 	enum jy_err err = storage_replace(c->env, &state, ec);
 
-	return err == JY_OK ? call_custody(c, ec) : err;
+	if (err != JY_OK) {
+		return err;
+	}
+	(void)snprintf(c->note, CALL_NOTE_MAX, "new=%08x old=%08x",
+	    state.current, state.old);
+	return call_custody(c, ec);
 }
 
 /* A cursor is the place of a row; peers hand it back as they got it. */

@@ -40,6 +40,9 @@ call_apply_settings(const Joinery__V1__DeviceSettings *m,
 	if (m->has_resets_join_nonces) {
 		row->resets_join_nonces = m->resets_join_nonces;
 	}
+	if (m->has_released) {
+		row->released = m->released;
+	}
 	if (m->has_v10_root && (unsigned)m->v10_root > V10_ROOT_LAST) {
 		return err_set(
 		    ec, JY_EINVAL, "v10_root %d is unknown", (int)m->v10_root);
@@ -108,8 +111,8 @@ call_device_set(struct call *c, struct errctx *ec)
 	return JY_OK;
 }
 
-static Joinery__V1__DeviceSettings *
-to_settings(struct arena *arena, const struct device_row *row)
+Joinery__V1__DeviceSettings *
+call_to_settings(struct arena *arena, const struct device_row *row)
 {
 	Joinery__V1__DeviceSettings *m =
 	    convert_new(arena, &joinery__v1__device_settings__descriptor);
@@ -127,6 +130,8 @@ to_settings(struct arena *arena, const struct device_row *row)
 	m->v10_root = row->v10_root_is_app_key
 	    ? JOINERY__V1__V10_ROOT__V10_ROOT_APP_KEY
 	    : JOINERY__V1__V10_ROOT__V10_ROOT_DEFAULT;
+	m->has_released = row->released;
+	m->released = row->released;
 	return m;
 }
 
@@ -138,7 +143,7 @@ to_device(struct arena *arena, const struct device_row *row)
 	    convert_new(arena, &joinery__v1__device__descriptor);
 
 	m->id = convert_to_device_id(arena, &row->id);
-	m->settings = to_settings(arena, row);
+	m->settings = call_to_settings(arena, row);
 	m->has_has_nwk_key = 1;
 	m->has_nwk_key = row->nwk_key.generation != 0;
 	m->has_has_app_key = 1;

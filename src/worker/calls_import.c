@@ -10,13 +10,12 @@
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
 
-#define DIGEST_LEN 32
 #define WRAPPED_LEN 24
 #define DEV_NONCE_MAX 0xFFFFU
 
 /* What K is derived from; its NUL is not part of it. */
-static const uint8_t mac_key_block[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y',
-	'-', 'k', 'e', 'y', 'f', 'i', 'l', 'e', '1' };
+const uint8_t call_keyfile_block[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', '-',
+	'k', 'e', 'y', 'f', 'i', 'l', 'e', '1' };
 
 static enum jy_err
 get_transport(struct call *c, protobuf_c_boolean has_import_key,
@@ -54,14 +53,14 @@ struct file_name {
 /* Is it a file of the import key, and its MAC right? */
 static enum jy_err
 check_file(struct call *c, const struct file_name *f,
-    uint8_t digest[DIGEST_LEN], struct errctx *ec)
+    uint8_t digest[CALL_DIGEST_LEN], struct errctx *ec)
 {
 	struct hsm_transport *transport = NULL;
 	uint8_t mac[HSM_MAC_LEN];
 	enum jy_err err;
 
 	err = convert_octets(
-	    "digest", f->has_digest, f->digest, digest, DIGEST_LEN, ec);
+	    "digest", f->has_digest, f->digest, digest, CALL_DIGEST_LEN, ec);
 	if (err == JY_OK) {
 		err = convert_octets(
 		    "mac", f->has_mac, f->mac, mac, sizeof(mac), ec);
@@ -73,8 +72,8 @@ check_file(struct call *c, const struct file_name *f,
 	if (err != JY_OK) {
 		return err;
 	}
-	err = hsm_transport_check(
-	    c->env->hsm, transport, mac_key_block, digest, DIGEST_LEN, mac, ec);
+	err = hsm_transport_check(c->env->hsm, transport, call_keyfile_block,
+	    digest, CALL_DIGEST_LEN, mac, ec);
 	hsm_transport_put(c->env->hsm, transport);
 	return err == JY_EKCV
 	    ? err_replace(ec, JY_EKCV,
@@ -133,8 +132,8 @@ enum jy_err
 call_import_begin(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__ImportBeginRequest *q = c->request->import_begin;
-	char hex[HEX_STR_LEN(DIGEST_LEN)];
-	uint8_t digest[DIGEST_LEN];
+	char hex[HEX_STR_LEN(CALL_DIGEST_LEN)];
+	uint8_t digest[CALL_DIGEST_LEN];
 	enum jy_err err = check_file(c, FILE_NAME(q), digest, ec);
 
 	if (err != JY_OK) {
@@ -153,8 +152,9 @@ enum jy_err
 call_import_end(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__ImportEndRequest *q = c->request->import_end;
-	char file[HEX_STR_LEN(DIGEST_LEN)], keys[HEX_STR_LEN(DIGEST_LEN)];
-	uint8_t digest[DIGEST_LEN], check_values[DIGEST_LEN];
+	char file[HEX_STR_LEN(CALL_DIGEST_LEN)],
+	    keys[HEX_STR_LEN(CALL_DIGEST_LEN)];
+	uint8_t digest[CALL_DIGEST_LEN], check_values[CALL_DIGEST_LEN];
 	enum jy_err err = check_file(c, FILE_NAME(q), digest, ec);
 
 	if (err == JY_OK) {
@@ -246,6 +246,8 @@ convert_device(
 	if (err == JY_OK && m->settings != NULL) {
 		err = call_apply_settings(m->settings, &d->row, ec);
 	}
+	/* It comes to join here, or comes back. */
+	d->row.released = false;
 	if (err == JY_OK) {
 		err = convert_wrapped(
 		    "nwk_key", m->nwk_key, &d->has_nwk, &d->nwk, ec);

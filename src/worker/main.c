@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "proto/frame.h"
+#include "src/base/hex.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
 #include "src/join/resident.h"
@@ -126,6 +127,22 @@ join_euis(const struct conf *conf)
 	return out;
 }
 
+/* Likewise; the caller frees keys. */
+static struct release_to
+release_to(const struct conf *conf)
+{
+	uint8_t(*keys)[HSM_FINGERPRINT_LEN] =
+	    sys_xcalloc(conf->release_to.count + 1, sizeof(*keys));
+
+	for (size_t i = 0; i < conf->release_to.count; i++) {
+		const char *text = conf->release_to.items[i];
+
+		jy_assert(
+		    hex_parse(text, strlen(text), keys[i], sizeof(keys[i])));
+	}
+	return (struct release_to){ keys, conf->release_to.count };
+}
+
 /* Open token and store; on failure what is open is the caller's to close. */
 static enum jy_err
 open_all(const struct conf *conf, bool later, struct join_env *env,
@@ -225,6 +242,7 @@ run_worker(bool later)
 		goto out;
 	}
 	ctx.env.join_euis = join_euis(conf);
+	ctx.env.release_to = release_to(conf);
 	err = open_all(conf, later, &ctx.env, &report, &ec);
 	if (err == JY_OK) {
 		err = say_hello(&report, &ec);
@@ -241,6 +259,7 @@ out:
 	}
 	store_close(ctx.env.store);
 	free(ctx.env.join_euis.prefixes);
+	free(ctx.env.release_to.keys);
 	hsm_close(ctx.env.hsm);
 	conf_free(conf);
 	return status;

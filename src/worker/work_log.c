@@ -46,6 +46,15 @@ count_import(const struct work *w, struct counters *n)
 	}
 }
 
+static void
+count_release(const struct work *w, struct counters *n)
+{
+	struct call_release_counts done = call_release_count(&w->response);
+
+	counters_add(n->devices_released, done.released);
+	counters_add(n->roots_forged, done.forged);
+}
+
 static bool
 is_token_error(enum jy_err err)
 {
@@ -76,6 +85,9 @@ work_count(const struct work *w, struct counters *n)
 	}
 	if (w->def->which == JOINERY__V1__REQUEST__CALL_IMPORT_BATCH) {
 		count_import(w, n);
+	}
+	if (w->def->which == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
+		count_release(w, n);
 	}
 	switch ((int)w->def->which) {
 	case JOINERY__V1__REQUEST__CALL_JOIN:
@@ -224,7 +236,8 @@ work_log(const struct work *w)
 {
 	char object[CALL_OBJECT_MAX];
 
-	if (w->err == JY_EFORGED) {
+	if (w->err == JY_EFORGED ||
+	    call_release_count(&w->response).forged > 0) {
 		call_object(w->request, object);
 		log_error("store",
 		    "a root key belongs elsewhere: somebody changed the "

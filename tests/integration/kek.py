@@ -299,7 +299,7 @@ class Keks(KekCase):
                  self.write_copy("a", key, ours, bits=128)),
                 ("KEY_CHECK_FAILED",
                  self.write_copy("b", key, ours, Check_Value="00000000")),
-                ("made for another key", self.write_copy("c", key, theirs)),
+                ("sealed for import key", self.write_copy("c", key, theirs)),
                 ("oaep_hash is not SHA-1",
                  self.write_copy("d", key, ours, OAEP_Hash="SHA-256")),
                 ("Bits is missing",
@@ -327,7 +327,7 @@ class Keks(KekCase):
                       self.path("between"))
             self.assertEqual(self.proof("between"),
                              self.proof("mirror", server=other))
-            self.fails("made for another key", "import", "back", "--sealed",
+            self.fails("sealed for import key", "import", "back", "--sealed",
                        self.path("between"))
             other.ctl("peer", "set", "ns", "--kek", "mirror")
             device = other.device("1.0.4")

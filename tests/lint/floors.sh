@@ -26,11 +26,11 @@ tools/bench:   src/base/ src/lorawan/ src/conf/ hsm/ proto/ src/store/ src/join/
 # HEADER: the folders, or beginnings of file names, that may include it.
 doors='
 confuse.h:    src/conf/
-p11-kit/:     hsm/
+p11-kit/:     hsm/ tools/bench_fleet_floor.
 lmdb.h:       src/store/lmdb
 event2/:      src/front/
 event.h:      src/front/
-openssl/:     src/front/tls tools/client_link. tools/seal. tools/seal_digest. tools/seal_file. tools/sim tools/bench_cert.
+openssl/:     src/front/tls tools/client_link. tools/seal. tools/seal_copy. tools/seal_digest. tools/seal_file. tools/sim tools/bench_cert.
 protobuf-c/:  proto/ src/worker/ src/front/ src/bi/ tools/
 .pb-c.h:      proto/ src/worker/ src/front/ src/bi/ tools/
 jansson.h:    src/bi/ tools/client_bi. tools/ctl_euis_json. tools/ctl_seal

@@ -12,6 +12,24 @@
 
 #define CALLS_MAX 128
 
+/*
+ * Batches of an import name the event of their beginning; those of a release
+ * have one each, its beginning and end none.
+ */
+static bool
+has_event_elsewhere(const char *name)
+{
+	static const char *const names[] = { "import_batch", "release_begin",
+		"release_end" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(names[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 test_events(void **state)
 {
@@ -27,8 +45,7 @@ test_events(void **state)
 		}
 		calls++;
 		if (def->audit == AUDIT_ELSEWHERE) {
-			/* Its batches name the event of their beginning. */
-			assert_string_equal(def->name, "import_batch");
+			assert_true(has_event_elsewhere(def->name));
 		} else if (def->audit != AUDIT_NOTHING) {
 			assert_string_not_equal(
 			    audit_event_name((uint8_t)def->audit), "unknown");
@@ -37,7 +54,7 @@ test_events(void **state)
 		}
 	}
 	assert_true(calls > 30);
-	assert_true(events >= 13);
+	assert_true(events >= 16);
 	assert_null(call_find(JOINERY__V1__REQUEST__CALL__NOT_SET));
 }
 

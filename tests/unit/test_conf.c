@@ -15,6 +15,9 @@
 #include "src/conf/admin.h"
 #include "src/conf/conf.h"
 
+#define FINGERPRINT \
+	"0123456789abcdef0123456789ABCDEF" \
+	"0123456789abcdef0123456789abcdef"
 #define TOKEN "token-uri = 'pkcs11:token=t'\n"
 
 /* Load a text as a worker does: from a memfd, through its descriptor. */
@@ -114,6 +117,7 @@ test_backend_interfaces(void **state)
 		  "tls-key = b.pem\n"
 		  "tls-client-ca = c.pem\n"
 		  "join-euis = {'70b3d57ed0000000/40', '0102030405060708'}\n"
+		  "release-to = {'" FINGERPRINT "'}\n"
 		  "default-join-eui = '70B3D57ED0000001'\n"
 		  "rejoin-mic = ns\n"
 		  "repeat-window = 0\n");
@@ -251,6 +255,11 @@ static const struct {
 	    ":2: join-euis: ", "no bit set behind" },
 	{ TOKEN "join-euis = {'70b3d57ed0000000/65'}\n",
 	    ":2: join-euis: ", "is no prefix" },
+	{ TOKEN "release-to = {'" FINGERPRINT "', '" FINGERPRINT "0'}\n",
+	    ":2: release-to: ", "is no fingerprint of an import key" },
+	{ TOKEN "release-to = {'any'}\n",
+	    ":2: release-to: ", "'any' is no fingerprint" },
+	{ TOKEN "release-to = {''}\n", ":2: release-to: ", "64 hexadecimal" },
 	{ TOKEN "default-join-eui = '70b3d57ed000000'\n",
 	    ":2: default-join-eui: ", "16 hexadecimal digits" },
 	{ TOKEN "default-join-eui = '70b3d57ed000000g'\n",

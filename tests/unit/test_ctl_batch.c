@@ -223,6 +223,11 @@ test_forms(void **state)
 		"\",\"dev_eui\":\"0000000000000002\"}\n"
 		" {\"id\": {\"dev_eui\": \"0000000000000003\", "
 		"\"join_eui\": \"" J "\"}}\n",
+		"joinery-keyfile 1\nimport-key 00\nseal rsa-oaep-sha1\n"
+		"transport-key 00\ndevice " J
+		" 0000000000000001 1.0.4 app=00:00 device-name=#1\n"
+		"device " J " 0000000000000002 - nwk=00:00\n"
+		"device " J " 0000000000000003 1.0.4\nend 3 00\n",
 	};
 
 	(void)state;
@@ -316,6 +321,23 @@ test_bad_json_lines(void **state)
 	assert_int_equal(json_number_at(j, "not_deleted"), 4);
 	assert_non_null(json_object_get(j, "error"));
 	json_decref(j);
+}
+
+/* Of a key file only lines of devices matter. */
+static void
+test_bad_key_file(void **state)
+{
+	(void)state;
+	forget();
+	fake_ctl(&run, answer_done,
+	    "joinery-keyfile 1\nimport-key " J "\ndevice " J "\n"
+	    "device " J " 000000000000000x 1.0.4\n"
+	    "device " J " 0000000000000001 1.0.4 app=00:00\n",
+	    DELETE);
+	assert_int_equal(run.status, 1);
+	assert_non_null(strstr(run.err, "line 3: a device line has"));
+	assert_non_null(strstr(run.err, "line 4: DevEUI is 16"));
+	assert_asked_once(1, 1);
 }
 
 /* A line longer than there is room for hides none behind it. */
@@ -492,6 +514,7 @@ main(void)
 		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_bad_json_lines),
+		cmocka_unit_test(test_bad_key_file),
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_unusable),
 		cmocka_unit_test(test_refused),

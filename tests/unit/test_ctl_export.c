@@ -26,7 +26,7 @@
 	"join_eui,dev_eui,app,name,mac_version,net_ids,as_id,ns_kek,as_kek," \
 	"ns_id,roaming,roaming_net_ids,resets_join_nonces,v10_root," \
 	"has_nwk_key,has_app_key,nwk_key_generation,app_key_generation," \
-	"created_ms,changed_ms\r\n"
+	"created_ms,changed_ms,released\r\n"
 
 static struct fake_run run;
 
@@ -255,7 +255,7 @@ test_csv(void **state)
 {
 	static const char first[] =
 	    HEAD "70b3d57ed0000001,0000000000000001,tanks,\"big, \"\"red\"\"\","
-		 "1.0.3,000013 600001,,,,,,,,,,true,,,1700000000123,\r\n"
+		 "1.0.3,000013 600001,,,,,,,,,,true,,,1700000000123,,\r\n"
 		 "70b3d57ed0000001,0000000000000002,tanks,t,1.0.3,";
 
 	(void)state;

@@ -172,7 +172,7 @@ test_device_set_seals(void **state)
 	fake_ctl(&run, answer_provisioning, "000102030405060708090a0b0c0d0e0f",
 	    "device set " ID " --nwk-key @%/key --app-key - --mac-version 1.1 "
 	    "--net-id 000013 --net-id 600001 --app '' --name tank "
-	    "--resets-join-nonces yes --v10-root app");
+	    "--resets-join-nonces yes --v10-root app --released no");
 	assert_int_equal(run.status, 0);
 	assert_string_equal(run.err, "");
 	assert_int_equal(run.requests, 2);
@@ -188,6 +188,7 @@ test_device_set_seals(void **state)
 	assert_int_equal(s->n_net_ids, 2);
 	assert_int_equal(s->net_ids[1], 0x600001);
 	assert_true(s->clear_net_ids && s->resets_join_nonces);
+	assert_true(s->has_released && !s->released);
 	assert_string_equal(s->app, "");
 	assert_string_equal(s->name, "tank");
 	assert_null(s->as_id);

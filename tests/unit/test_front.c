@@ -99,6 +99,44 @@ test_route_session(void **state)
 	assert_false(by_get.keyed);
 }
 
+/* Batches: by their first device, if they have one. */
+static void
+test_route_batch(void **state)
+{
+	uint8_t eui[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	Joinery__V1__Request r = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__ReleaseBatchRequest release =
+	    JOINERY__V1__RELEASE_BATCH_REQUEST__INIT;
+	Joinery__V1__ImportBatchRequest import =
+	    JOINERY__V1__IMPORT_BATCH_REQUEST__INIT;
+	Joinery__V1__ImportDevice device = JOINERY__V1__IMPORT_DEVICE__INIT;
+	Joinery__V1__ImportDevice *devices[] = { &device };
+	Joinery__V1__DeviceId id = JOINERY__V1__DEVICE_ID__INIT;
+	Joinery__V1__DeviceId *ids[] = { &id };
+	struct route by_import, by_release;
+
+	(void)state;
+	id.has_dev_eui = 1;
+	id.dev_eui = (ProtobufCBinaryData){ sizeof(eui), eui };
+	device.id = &id;
+	r.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BATCH;
+	r.import_batch = &import;
+	assert_int_equal(route(&r, &by_import), JY_OK);
+	assert_false(by_import.keyed);
+	import.n_devices = 1;
+	import.devices = devices;
+	assert_int_equal(route(&r, &by_import), JY_OK);
+	r.call_case = JOINERY__V1__REQUEST__CALL_RELEASE_BATCH;
+	r.release_batch = &release;
+	assert_int_equal(route(&r, &by_release), JY_OK);
+	assert_false(by_release.keyed);
+	release.n_devices = 1;
+	release.devices = ids;
+	assert_int_equal(route(&r, &by_release), JY_OK);
+	assert_true(by_import.keyed && by_release.keyed);
+	assert_true(by_import.hash == by_release.hash);
+}
+
 /* Where the DevEUI of each rejoin-request lies on air. */
 static void
 test_route_rejoin(void **state)
@@ -274,6 +312,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_route_agrees),
 		cmocka_unit_test(test_route_session),
+		cmocka_unit_test(test_route_batch),
 		cmocka_unit_test(test_route_rejoin),
 		cmocka_unit_test(test_route_home_and_trace),
 		cmocka_unit_test(test_route_oddities),

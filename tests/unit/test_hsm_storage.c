@@ -462,7 +462,8 @@ test_faults(void **state)
 	};
 	static const char *const making[] = { "C_GenerateKey#1=",
 		"C_GenerateKey#2=", "C_GenerateKey#3=", "C_WrapKey#1=",
-		"C_UnwrapKey#1=", "C_UnwrapKey#2=", "C_UnwrapKey#3=" };
+		"C_UnwrapKey#1=", "C_UnwrapKey#2=", "C_UnwrapKey#3=",
+		"C_UnwrapKey#4=" };
 	struct hsm_stored stored;
 	char line[64];
 

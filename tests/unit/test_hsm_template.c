@@ -63,9 +63,11 @@ static const struct row {
 	{ TEMPLATE_PARCEL, 0, 0, 0, 0, 0, 1, 1, 0 },
 	{ TEMPLATE_CLEAR, 0, 0, 0, 0, 0, 1, 0, 0 },
 	{ TEMPLATE_PASSAGE, 1, 0, 0, 0, 0, 1, 1, 1 },
+	{ TEMPLATE_CARRIER, 0, 0, 1, 1, 0, 0, 1, 2 },
 	{ TEMPLATE_STORAGE_WRAP, 0, 0, 0, 1, 0, 0, 1, 1 },
 	{ TEMPLATE_STORAGE_LOAD, 0, 0, 0, 0, 1, 0, 1, 1 },
 	{ TEMPLATE_STORAGE_MOVE, 0, 0, 0, 0, 1, 0, 1, 1 },
+	{ TEMPLATE_STORAGE_TICKET, 0, 0, 0, 0, 1, 0, 1, 1 },
 	{ TEMPLATE_STORAGE_BIND, 1, 0, 0, 0, 0, 0, 1, 1 },
 };
 
@@ -151,14 +153,15 @@ static void
 test_unwrap_templates(void **state)
 {
 	static const CK_ATTRIBUTE_TYPE off[] = { CKA_ENCRYPT, CKA_VERIFY,
-		CKA_WRAP, CKA_UNWRAP };
+		CKA_UNWRAP };
 	static const struct {
 		unsigned row, asked;
-		bool leaves;
+		bool leaves, wraps;
 	} cases[] = {
-		{ TEMPLATE_STORAGE_LOAD, HSM_ROOT, false },
-		{ TEMPLATE_STORAGE_LOAD, HSM_DERIVE_ONLY, false },
-		{ TEMPLATE_STORAGE_MOVE, TEMPLATE_PARCEL, true },
+		{ TEMPLATE_STORAGE_LOAD, HSM_ROOT, false, false },
+		{ TEMPLATE_STORAGE_LOAD, HSM_DERIVE_ONLY, false, false },
+		{ TEMPLATE_STORAGE_TICKET, TEMPLATE_CARRIER, false, true },
+		{ TEMPLATE_STORAGE_MOVE, TEMPLATE_PARCEL, true, false },
 	};
 	static struct hsm hsm;
 	struct template t, asked;
@@ -168,13 +171,14 @@ test_unwrap_templates(void **state)
 		struct template_spec spec = { .row = cases[i].row,
 			.token = true };
 		struct template_spec want = { .row = cases[i].asked,
-			.loaded = !cases[i].leaves };
+			.loaded = !cases[i].leaves && !cases[i].wraps };
 		CK_ULONG n;
 
 		template_build(&t, &hsm, &spec);
 		template_build(&asked, &hsm, &want);
 		assert_int_equal(
 		    unwraps_with(&t, CKA_EXTRACTABLE), cases[i].leaves);
+		assert_int_equal(unwraps_with(&t, CKA_WRAP), cases[i].wraps);
 		assert_true(unwraps_with(&t, CKA_SENSITIVE));
 		for (size_t k = 0; k < ARRAY_LEN(off); k++) {
 			assert_false(unwraps_with(&t, off[k]));

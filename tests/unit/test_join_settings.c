@@ -48,8 +48,7 @@ test_app(void **state)
 	assert_int_equal(got.revision, 1);
 	assert_string_equal(got.activation.as_kek, "as-kek");
 	/* Its KEK stays while it names it. */
-	assert_int_equal(
-	    kek_delete(&t.env, "as-kek", NULL), JY_EINUSE);
+	assert_int_equal(kek_delete(&t.env, "as-kek", NULL), JY_EINUSE);
 }
 
 static void

@@ -64,6 +64,7 @@ a_device(void)
 	row.activation.roaming_net_id_count = 1;
 	row.activation.roaming_net_ids[0] = 0x600001;
 	row.nwk_check = (struct key_check){ true, { 0xC0, 0xC1, 0xC2, 0xC3 } };
+	row.released = true;
 	return row;
 }
 
@@ -164,8 +165,8 @@ an_event(void)
 static void
 test_layouts(void **state)
 {
-	static const uint8_t device[] = { 0x03, DEVICE_V1, ACTIVATION_V2,
-		CHECKS_V3 };
+	static const uint8_t device[] = { 0x04, DEVICE_V1, ACTIVATION_V2,
+		CHECKS_V3, 0x01 /* released */ };
 	static const uint8_t app[] = {
 		0x01, /* version */
 		0x00,
@@ -242,6 +243,8 @@ test_version_1(void **state)
 {
 	static const uint8_t device[] = { 0x01, DEVICE_V1 };
 	static const uint8_t device_2[] = { 0x02, DEVICE_V1, ACTIVATION_V2 };
+	static const uint8_t device_3[] = { 0x03, DEVICE_V1, ACTIVATION_V2,
+		CHECKS_V3 };
 	static const uint8_t nonce[] = { 0x01, NONCE_V1 };
 	static const uint8_t peer[] = { 0x01, PEER_V1 };
 	struct device_row d = a_device();
@@ -249,6 +252,8 @@ test_version_1(void **state)
 	struct peer_row p = { .revision = 7, .role = PEER_NS };
 
 	(void)state;
+	d.released = false;
+	ASSERT_V1(device, d, device_3);
 	d.nwk_check = (struct key_check){ 0 };
 	ASSERT_V1(device, d, device_2);
 	d.activation.has_ns_id = false;
@@ -311,7 +316,7 @@ test_version_1(void **state)
 		assert_non_null(strstr(ec.text, \
 		    buf[0] == 2       ? "version 2 is not known" \
 			: buf[0] == 3 ? "version 3 is not known" \
-				      : "version 4 is not known")); \
+				      : "version 5 is not known")); \
 	} while (0)
 
 static void
