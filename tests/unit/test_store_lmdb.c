@@ -229,7 +229,7 @@ assert_schema(uint8_t version)
 static void
 put_old_rows_raw(unsigned n)
 {
-	const size_t device_new = 21, nonce_new = 3;
+	const size_t device_new = 22, nonce_new = 3;
 	struct device_row device = util_device(n);
 	struct nonce_row nonces = { .join_nonce = 5 };
 	uint8_t buf[ROW_MAX];
