@@ -159,8 +159,10 @@ write_conf()
 		worker-program = "$bin/joinery-worker"
 		workers = $workers
 		store = "$dir/store"
-		store-max-size = 1024
 	END
+	if [[ "${conf_lines[*]-}" != *store-max-size* ]]; then
+		echo "store-max-size = 1024" >>"$dir/joinery.conf"
+	fi
 	for line in "${conf_lines[@]}"; do
 		printf '%s\n' "$line" >>"$dir/joinery.conf"
 	done

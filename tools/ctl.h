@@ -12,6 +12,7 @@
 
 #include "proto/joinery.pb-c.h"
 #include "src/base/err.h"
+#include "src/base/prefix.h"
 #include "src/store/rows.h"
 #include "tools/client.h"
 #include "tools/ctl_show.h"
@@ -333,6 +334,25 @@ enum ctl_exit custody_show(struct ctl *ctl) JY_CHECK;
 /* --dev-eui, and --join-eui or else the server's default. */
 enum ctl_exit device_euis_read(
     struct ctl *ctl, struct eui64 *join_eui, struct eui64 *dev_eui) JY_CHECK;
+
+/* ---- ctl_list.c ---- */
+
+/* What a list of devices is asked for; a request borrows from it. */
+struct ctl_query {
+	struct eui64 dev_eui;
+	struct eui64 join_eui;
+	Joinery__V1__DeviceId after;
+	char prefix[EUI64_PREFIX_STR_LEN];
+};
+
+/* Read --app, --prefix and --after into a request. */
+enum ctl_exit query_read(struct ctl *ctl, struct ctl_query *query,
+    Joinery__V1__DeviceListRequest *out) JY_CHECK;
+
+/* A device as --after takes it; false if the message is none. */
+#define CTL_CURSOR_LEN (2 * EUI64_STR_LEN)
+bool query_cursor(
+    const Joinery__V1__DeviceId *id, char out[CTL_CURSOR_LEN]) JY_CHECK;
 
 /* ---- ctl_batch.c ---- */
 

@@ -196,6 +196,34 @@ verb_device_set(struct ctl *ctl)
 
 /* ---- verbs that need no more than the device's name ---- */
 
+/* A device by the name it has in its application. */
+static enum ctl_exit
+name_in_app(struct ctl *ctl, Joinery__V1__DeviceGetRequest *call)
+{
+	const struct args_text_row texts[] = {
+		{ OPT_APP, STORE_LABEL_MAX, &call->app },
+		{ OPT_NAME, STORE_LABEL_MAX, &call->name },
+	};
+
+	if (!ctl_given(ctl, APP) || ctl_given(ctl, DEV_EUI) ||
+	    ctl_given(ctl, JOIN_EUI)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--name goes with --app, and with no EUI");
+	}
+	return args_texts(ctl, texts, ARRAY_LEN(texts));
+}
+
+static enum ctl_exit
+name_or_eui(struct ctl *ctl, struct device_name *name)
+{
+	if (!ctl_given(ctl, DEV_EUI) || ctl_given(ctl, APP)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "device get needs --dev-eui EUI, or --app NAME and --name "
+		    "NAME");
+	}
+	return name_read(ctl, name);
+}
+
 enum ctl_exit
 verb_device_get(struct ctl *ctl)
 {
@@ -203,12 +231,17 @@ verb_device_get(struct ctl *ctl)
 	Joinery__V1__DeviceGetRequest call =
 	    JOINERY__V1__DEVICE_GET_REQUEST__INIT;
 	struct device_name name;
-	enum ctl_exit exit = name_read(ctl, &name);
+	enum ctl_exit exit;
 
+	if (ctl_given(ctl, NAME)) {
+		exit = name_in_app(ctl, &call);
+	} else {
+		exit = name_or_eui(ctl, &name);
+		call.id = &name.message;
+	}
 	if (exit != CTL_OK) {
 		return exit;
 	}
-	call.id = &name.message;
 	request.call_case = JOINERY__V1__REQUEST__CALL_DEVICE_GET;
 	request.device_get = &call;
 	return ctl_call_and_show(

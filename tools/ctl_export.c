@@ -11,14 +11,13 @@
 #include "tools/ctl_out.h"
 #include "tools/ctl_value.h"
 
-#define PAGE_LIMIT 64
-
 struct export
 {
 	struct ctl *ctl;
 	bool csv;
 	struct ctl_out out;
-	uint64_t devices; /* printed */
+	uint64_t devices;          /* printed */
+	char last[CTL_CURSOR_LEN]; /* of them, as --after takes it */
 };
 
 /* ---- CSV ---- */
@@ -197,6 +196,11 @@ pages_run(struct export *e, Joinery__V1__Request *request)
 		for (size_t i = 0; i < answer->n_devices; i++) {
 			put_device(e, answer->devices[i]);
 		}
+		if (answer->n_devices > 0) {
+			(void)!query_cursor(
+			    answer->devices[answer->n_devices - 1]->id,
+			    e->last);
+		}
 		(void)out_flush(&e->out); /* whoever closes it says so */
 		client_free(held);
 		held = response;
@@ -251,8 +255,8 @@ export_run(struct export *e, Joinery__V1__Request *request)
 	if (exit != CTL_OK && e->devices > 0) {
 		(void)fprintf(stderr,
 		    "joineryctl: the export ends here, after %" PRIu64
-		    " devices; it is not complete\n",
-		    e->devices);
+		    " devices; it is not complete; --after %s goes on\n",
+		    e->devices, e->last);
 	}
 	exit = out_close(ctl, &e->out, exit);
 	if (exit == CTL_OK && e->out.path != NULL) {
@@ -268,16 +272,15 @@ verb_export(struct ctl *ctl)
 	Joinery__V1__DeviceListRequest call =
 	    JOINERY__V1__DEVICE_LIST_REQUEST__INIT;
 	struct export e = { .ctl = ctl };
+	struct ctl_query query;
 	enum ctl_exit exit = format_read(ctl, &e.csv);
 
-	if (exit == CTL_OK && ctl_given(ctl, APP)) {
-		exit = args_text(ctl, OPT_APP, STORE_LABEL_MAX, &call.app);
+	if (exit == CTL_OK) {
+		exit = query_read(ctl, &query, &call);
 	}
 	if (exit != CTL_OK) {
 		return exit;
 	}
-	call.has_limit = 1;
-	call.limit = PAGE_LIMIT;
 	request.has_id = 1;
 	request.call_case = JOINERY__V1__REQUEST__CALL_DEVICE_LIST;
 	request.device_list = &call;

@@ -453,9 +453,13 @@ take_results(struct import_send *s, struct batch *b,
 		}
 	}
 	b->id = 0;
-	if (kept < b->n) {
-		all_is_well(s);
+	if (kept == b->n) { /* to ask again at once would be no better */
+		return bear(s,
+		    ctl_fail(s->ctl, CTL_REFUSED, NULL,
+			"no device of a batch can be taken: %s",
+			errcode_name(m->results[0]->code)));
 	}
+	all_is_well(s);
 	b->n = kept;
 	adapt(s, b, sys_mono_us() - b->sent_us);
 	progress_show(s->progress, import_counts_all(s->counts));

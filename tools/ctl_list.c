@@ -3,6 +3,9 @@
  * Lists that come in pages: one loop for all, rows shown as they arrive.  The
  * next request borrows from a page, so that one is kept until then.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "tools/ctl.h"
 
 #define PAGE_LIMIT 64
@@ -24,9 +27,122 @@ struct list {
 	    const Joinery__V1__Response *response);
 };
 
+/* ---- which devices ---- */
+
+bool
+query_cursor(const Joinery__V1__DeviceId *id, char out[CTL_CURSOR_LEN])
+{
+	char dev[EUI64_STR_LEN], join[EUI64_STR_LEN];
+	struct eui64 dev_eui, join_eui;
+
+	if (id == NULL || id->dev_eui.len != sizeof(dev_eui.be) ||
+	    id->join_eui.len != sizeof(join_eui.be)) {
+		return false;
+	}
+	memcpy(dev_eui.be, id->dev_eui.data, sizeof(dev_eui.be));
+	memcpy(join_eui.be, id->join_eui.data, sizeof(join_eui.be));
+	(void)snprintf(out, CTL_CURSOR_LEN, "%s,%s", eui64_str(&dev_eui, dev),
+	    eui64_str(&join_eui, join));
+	return true;
+}
+
+/* "DevEUI,JoinEUI" */
 static enum ctl_exit
-list_run(
-    struct ctl *ctl, const struct list *list, Joinery__V1__Request *request)
+read_after(struct ctl *ctl, struct ctl_query *query)
+{
+	const char *text = ctl_value(ctl, AFTER);
+	const char *comma = strchr(text, ',');
+	char dev_eui[24] = "";
+	size_t len = comma != NULL ? (size_t)(comma - text) : sizeof(dev_eui);
+
+	if (len < sizeof(dev_eui)) {
+		memcpy(dev_eui, text, len);
+	}
+	if (comma == NULL || !eui64_parse(dev_eui, &query->dev_eui) ||
+	    !eui64_parse(comma + 1, &query->join_eui)) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--after is DevEUI,JoinEUI of a device, 16 digits each, "
+		    "not \"%s\"",
+		    args_shown(text));
+	}
+	joinery__v1__device_id__init(&query->after);
+	query->after.has_dev_eui = query->after.has_join_eui = 1;
+	query->after.dev_eui = (ProtobufCBinaryData){ 8, query->dev_eui.be };
+	query->after.join_eui = (ProtobufCBinaryData){ 8, query->join_eui.be };
+	return CTL_OK;
+}
+
+/* Digits that DevEUIs begin with. */
+static enum ctl_exit
+read_prefix(struct ctl *ctl, struct ctl_query *query)
+{
+	const char *text = ctl_value(ctl, PREFIX);
+	size_t digits = strlen(text);
+	char padded[EUI64_STR_LEN] = "0000000000000000";
+	struct eui64_prefix prefix = { .bits = (uint8_t)(4 * digits) };
+
+	if (digits > 0 && digits < sizeof(padded)) {
+		memcpy(padded, text, digits);
+	}
+	if (digits == 0 || digits >= sizeof(padded) ||
+	    !hex_parse(padded, sizeof(padded) - 1, prefix.eui.be,
+		sizeof(prefix.eui.be))) {
+		return ctl_fail(ctl, CTL_USAGE, NULL,
+		    "--prefix is 1 to 16 hexadecimal digits, not \"%s\"",
+		    args_shown(text));
+	}
+	(void)eui64_prefix_str(&prefix, query->prefix);
+	return CTL_OK;
+}
+
+enum ctl_exit
+query_read(struct ctl *ctl, struct ctl_query *query,
+    Joinery__V1__DeviceListRequest *out)
+{
+	enum ctl_exit exit = CTL_OK;
+
+	out->has_limit = 1;
+	out->limit = PAGE_LIMIT;
+	if (ctl_given(ctl, APP)) {
+		exit = args_text(ctl, OPT_APP, STORE_LABEL_MAX, &out->app);
+	}
+	if (exit == CTL_OK && ctl_given(ctl, PREFIX)) {
+		exit = read_prefix(ctl, query);
+		out->dev_eui_prefix = query->prefix;
+	}
+	if (exit == CTL_OK && ctl_given(ctl, AFTER)) {
+		exit = read_after(ctl, query);
+		out->after = &query->after;
+	}
+	return exit;
+}
+
+/* ---- pages ---- */
+
+/* Ask for no more than are left. */
+static bool
+is_enough(Joinery__V1__DeviceListRequest *call, size_t shown, uint32_t *left)
+{
+	*left -= shown < *left ? (uint32_t)shown : *left;
+	call->limit = *left < PAGE_LIMIT ? *left : PAGE_LIMIT;
+	return *left == 0;
+}
+
+/* Where a list that was cut goes on. */
+static void
+show_next(struct ctl *ctl, const Joinery__V1__DeviceId *id)
+{
+	char cursor[CTL_CURSOR_LEN];
+
+	if (query_cursor(id, cursor)) {
+		show_named(&ctl->show, "next", cursor);
+	}
+}
+
+/* left: how many devices are wanted, and then not yet shown; NULL: all. */
+static enum ctl_exit
+list_run(struct ctl *ctl, const struct list *list,
+    Joinery__V1__Request *request, uint32_t *left)
 {
 	Joinery__V1__Response *held = NULL;
 	struct page page = { .more = true };
@@ -54,9 +170,16 @@ list_run(
 			    "the server says there is more, but not where");
 			break;
 		}
+		if (left != NULL &&
+		    is_enough(request->device_list, page.count, left)) {
+			break;
+		}
 	}
 	if (held != NULL) {
 		show_rows_end(&ctl->show);
+	}
+	if (exit == CTL_OK && page.more) {
+		show_next(ctl, request->device_list->after);
 	}
 	client_free(held);
 	return exit;
@@ -95,20 +218,21 @@ verb_device_list(struct ctl *ctl)
 	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
 	Joinery__V1__DeviceListRequest call =
 	    JOINERY__V1__DEVICE_LIST_REQUEST__INIT;
+	bool limited = ctl_given(ctl, LIMIT);
+	struct ctl_query query;
+	uint32_t left = 0;
+	enum ctl_exit exit = query_read(ctl, &query, &call);
 
-	call.has_limit = 1;
-	call.limit = PAGE_LIMIT;
-	if (ctl_given(ctl, APP)) {
-		enum ctl_exit exit =
-		    args_text(ctl, OPT_APP, STORE_LABEL_MAX, &call.app);
-
-		if (exit != CTL_OK) {
-			return exit;
-		}
+	if (exit == CTL_OK && limited) {
+		exit = args_number(ctl, OPT_LIMIT, 1, UINT32_MAX, &left);
+		(void)is_enough(&call, 0, &left);
+	}
+	if (exit != CTL_OK) {
+		return exit;
 	}
 	request.call_case = JOINERY__V1__REQUEST__CALL_DEVICE_LIST;
 	request.device_list = &call;
-	return list_run(ctl, &device_list, &request);
+	return list_run(ctl, &device_list, &request, limited ? &left : NULL);
 }
 
 /* ---- KEKs ---- */
@@ -155,7 +279,7 @@ verb_kek_list(struct ctl *ctl)
 
 	request.call_case = JOINERY__V1__REQUEST__CALL_KEK_LIST;
 	request.kek_list = &call;
-	return list_run(ctl, &kek_list, &request);
+	return list_run(ctl, &kek_list, &request, NULL);
 }
 
 /* ---- peers ---- */
@@ -197,7 +321,7 @@ verb_peer_list(struct ctl *ctl)
 
 	request.call_case = JOINERY__V1__REQUEST__CALL_PEER_LIST;
 	request.peer_list = &call;
-	return list_run(ctl, &peer_list, &request);
+	return list_run(ctl, &peer_list, &request, NULL);
 }
 
 /* ---- applications ---- */
@@ -238,5 +362,5 @@ verb_app_list(struct ctl *ctl)
 
 	request.call_case = JOINERY__V1__REQUEST__CALL_APP_LIST;
 	request.app_list = &call;
-	return list_run(ctl, &app_list, &request);
+	return list_run(ctl, &app_list, &request, NULL);
 }

@@ -42,40 +42,48 @@ set_nonce(struct seal_run *run, enum seal_column column, const json_t *value,
 	    : seal_set_member(run, column, value, ec);
 }
 
-/* The highest number of an array, or of an object's arrays. */
-static json_int_t
-highest(json_t *nonces, json_int_t so_far)
+/* Raise *n to the highest of a number, an array or an object; null is none. */
+static bool
+raise_to(json_t *nonces, json_int_t *n)
 {
 	const char *name;
 	json_t *value;
 	size_t i;
+	bool ok = json_is_integer(nonces) || json_is_array(nonces) ||
+	    json_is_object(nonces) || nonces == NULL || json_is_null(nonces);
 
+	if (json_is_integer(nonces) && json_integer_value(nonces) > *n) {
+		*n = json_integer_value(nonces);
+	}
 	json_array_foreach(nonces, i, value)
 	{
-		if (json_is_integer(value) &&
-		    json_integer_value(value) > so_far) {
-			so_far = json_integer_value(value);
-		}
+		ok = ok && raise_to(value, n);
 	}
 	json_object_foreach(nonces, name, value)
 	{
-		if (json_is_array(value)) {
-			so_far = highest(value, so_far);
-		}
+		ok = ok && raise_to(value, n);
 	}
-	return so_far;
+	return ok;
 }
 
-/* The DevNonces of a list, of which a sealed file has the highest only. */
+/*
+ * The DevNonces of a list, of which a sealed file has the highest only.  One
+ * that was passed over could be replayed, so nothing unknown is.
+ */
 static enum jy_err
-set_highest(struct seal_run *run, const json_t *object, const char *name,
-    const json_t *last, struct errctx *ec)
+set_highest(
+    struct seal_run *run, json_t *nonces, json_t *last, struct errctx *ec)
 {
-	json_int_t n = highest(json_object_get(object, name),
-	    json_is_integer(last) ? json_integer_value(last) : 0);
-	json_t *value = json_integer(n);
-	enum jy_err err = set_nonce(run, SEAL_DEV_NONCE, value, ec);
+	json_int_t n = 0;
+	json_t *value;
+	enum jy_err err;
 
+	if (!raise_to(nonces, &n) || !raise_to(last, &n)) {
+		return err_set(
+		    ec, JY_EINVAL, "a DevNonce that was used is no number");
+	}
+	value = json_integer(n);
+	err = set_nonce(run, SEAL_DEV_NONCE, value, ec);
 	json_decref(value);
 	return err;
 }
@@ -162,9 +170,10 @@ seal_tts(
 		err = set_nonce(run, SEAL_JOIN_NONCE,
 		    json_object_get(object, "last_join_nonce"), ec);
 	}
-	return err == JY_OK ? set_highest(run, object, "used_dev_nonces",
-				  json_object_get(object, "last_dev_nonce"), ec)
-			    : err;
+	return err == JY_OK
+	    ? set_highest(run, json_object_get(object, "used_dev_nonces"),
+		  json_object_get(object, "last_dev_nonce"), ec)
+	    : err;
 }
 
 /* ---- ChirpStack ---- */
@@ -173,10 +182,10 @@ seal_tts(
 static const char *const cs_parts[] = { "device", "device_keys", "deviceKeys",
 	"keys", "device_profile", "deviceProfile" };
 
-static const json_t *
+static json_t *
 cs_member(const json_t *object, const char *snake, const char *camel)
 {
-	const json_t *found = json_object_get(object, snake);
+	json_t *found = json_object_get(object, snake);
 
 	if (found == NULL) {
 		found = json_object_get(object, camel);
@@ -264,7 +273,10 @@ seal_chirpstack(
 		err = set_nonce(run, SEAL_JOIN_NONCE,
 		    cs_member(object, "join_nonce", "joinNonce"), ec);
 	}
-	return err;
+	return err == JY_OK
+	    ? set_highest(
+		  run, cs_member(object, "dev_nonces", "devNonces"), NULL, ec)
+	    : err;
 }
 
 /* ---- whose ---- */

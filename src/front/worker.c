@@ -181,9 +181,10 @@ worker_is_old(const struct worker *w)
 	const struct counters *c = w->counters;
 	uint64_t max = (uint64_t)w->server->conf->worker_max_joins;
 
-	/* A request for keys derives them again, as a join does. */
+	/* To give keys derives them again; an import makes one to prove it. */
 	return max > 0 &&
 	    counters_get(c->joins_accepted) + counters_get(c->joins_refused) +
-		counters_get(c->keys_given) >=
+		counters_get(c->keys_given) +
+		counters_get(c->devices_imported) >=
 	    max;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Applications in LMDB. */
-#include <string.h>
-
+#include "src/store/lmdb_list.h"
 #include "src/store/lmdb_named.h"
 #include "src/store/lmdb_rows.h"
 #include "src/store/lmdb_verbs.h"
@@ -40,22 +39,22 @@ lmdb_app_put(struct store_db *db, const struct app_row *row, struct errctx *ec)
 	return txn_update(lmdb_of(db), app_write, row, ec);
 }
 
+/* JY_EINUSE when a device belongs to the application. */
 static enum jy_err
-device_belongs(struct cursor *c, const void *arg)
+check_empty(struct txn *t, const char *name)
 {
 	char dev_eui[EUI64_STR_LEN];
 	char join_eui[EUI64_STR_LEN];
-	const char *name = arg;
-	struct device_row row;
-	enum jy_err err = device_row_at(c, &row);
+	struct device_id id;
+	enum jy_err err = app_index_any(t, name, &id);
 
-	if (err == JY_OK && strcmp(row.app, name) == 0) {
-		return err_set(c->txn->ec, JY_EINUSE,
+	if (err == JY_OK) {
+		return err_set(t->ec, JY_EINUSE,
 		    "device %s/%s belongs to the application \"%s\"",
-		    eui64_str(&row.id.dev_eui, dev_eui),
-		    eui64_str(&row.id.join_eui, join_eui), name);
+		    eui64_str(&id.dev_eui, dev_eui),
+		    eui64_str(&id.join_eui, join_eui), name);
 	}
-	return err;
+	return err == JY_ENOTFOUND ? JY_OK : err;
 }
 
 static enum jy_err
@@ -66,8 +65,7 @@ app_erase(struct txn *t, const void *arg)
 	enum jy_err err = txn_get(t, TABLE_APPS, key, &value);
 
 	if (err == JY_OK) {
-		err = table_walk(
-		    t, TABLE_DEVICES, FROM_FIRST, device_belongs, arg);
+		err = check_empty(t, arg);
 	}
 	return err == JY_OK ? txn_del(t, TABLE_APPS, key) : err;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "src/store/advance.h"
+#include "src/store/lmdb_list.h"
 #include "src/store/lmdb_rows.h"
 
 #define NAME_KEY_MAX (STORE_LABEL_MAX + 1 + STORE_LABEL_MAX)
@@ -141,6 +142,9 @@ row_write(
 
 	new.revision = row->revision + 1;
 	err = name_change(t, old, &new);
+	if (err == JY_OK) {
+		err = app_index_change(t, old, &new);
+	}
 	return err == JY_OK ? device_row_put(t, &new) : err;
 }
 
@@ -306,6 +310,9 @@ device_erase(struct txn *t, const void *arg)
 		err = name_change(t, &old, &none);
 	}
 	if (err == JY_OK) {
+		err = app_index_change(t, &old, &none);
+	}
+	if (err == JY_OK) {
 		err = sessions_delete(t, id);
 	}
 	if (err == JY_OK) {
@@ -322,96 +329,6 @@ lmdb_device_delete(
     struct store_db *db, const struct device_id *id, struct errctx *ec)
 {
 	return txn_update(lmdb_of(db), device_erase, id, ec);
-}
-
-/* Where a page is being put together. */
-struct page {
-	const char *app;
-	struct device_row *rows;
-	size_t cap;
-	size_t n;
-	struct device_id last; /* row looked at */
-};
-
-/*
- * Take rows until the page is full, the scan is long enough (more is true),
- * or the table ends (JY_ENOTFOUND).
- */
-static enum jy_err
-page_fill(struct cursor *c, struct page *p, enum move first)
-{
-	struct device_row row;
-	enum jy_err err = cursor_move(c, first);
-
-	for (size_t scanned = 0;
-	     err == JY_OK && p->n < p->cap && scanned < STORE_SCAN_MAX;
-	     scanned++) {
-		err = device_row_at(c, &row);
-		if (err != JY_OK) {
-			return err;
-		}
-		p->last = row.id;
-		if (p->app == NULL || strcmp(p->app, row.app) == 0) {
-			p->rows[p->n++] = row;
-		}
-		err = cursor_move(c, MOVE_NEXT);
-	}
-	return err;
-}
-
-/* To the first row behind after; gives the move that is to come first. */
-static enum jy_err
-page_seek(struct cursor *c, const struct device_id *after, enum move *first)
-{
-	enum jy_err err;
-
-	*first = MOVE_FIRST;
-	if (after == NULL) {
-		return JY_OK;
-	}
-	/* The key after || 0 lies behind after and before all else. */
-	*first = MOVE_FROM;
-	c->key = slice_of_device(after);
-	err = cursor_move(c, MOVE_FROM);
-	if (err == JY_OK && c->key.len == sizeof(*after) &&
-	    memcmp(c->key.p, after, sizeof(*after)) == 0) {
-		*first = MOVE_NEXT;
-	}
-	return err;
-}
-
-enum jy_err
-lmdb_device_list(struct store_db *db, const struct device_id *after,
-    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
-    struct device_id *last, struct errctx *ec)
-{
-	struct page p = { .app = app, .rows = rows, .cap = cap };
-	struct cursor c;
-	enum move first;
-	struct txn t;
-	enum jy_err err = txn_read(lmdb_of(db), &t, ec);
-
-	if (err != JY_OK) {
-		return err;
-	}
-	err = cursor_open(&t, TABLE_DEVICES, &c);
-	if (err == JY_OK) {
-		err = page_seek(&c, after, &first);
-		if (err == JY_OK) {
-			err = page_fill(&c, &p, first);
-		}
-		cursor_close(&c);
-	}
-	txn_end(&t);
-	if (err != JY_OK && err != JY_ENOTFOUND) {
-		return err;
-	}
-	*n = p.n;
-	*more = err == JY_OK;
-	if (*more) {
-		*last = p.last;
-	}
-	return JY_OK;
 }
 
 /* Move on; the device there if its DevEUI is that one, else JY_ENOTFOUND. */

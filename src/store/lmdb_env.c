@@ -24,6 +24,8 @@
 
 #include <lmdb.h>
 
+#include "src/store/lmdb_list.h"
+
 #define MAP_FIRST ((size_t)16 << 20)
 #define MAP_LEAST \
 	((size_t)256 << 10) /* what the empty tables need, and air \
@@ -50,6 +52,8 @@ const struct table_def lmdb_tables[TABLE_COUNT] = {
 	[TABLE_CREDENTIALS] = { "credentials", 0, false },
 	[TABLE_ROOTS] = { "roots", 0, false },
 	[TABLE_AUDIT] = { "audit", 0, false },
+	[TABLE_APP_DEVICES] = { "app_devices", MDB_DUPSORT | MDB_DUPFIXED,
+	    true },
 };
 
 /* ---- errors ---- */
@@ -243,7 +247,8 @@ map_double(struct lmdb *db)
  * those written from now on are not for the programs of before.
  */
 static int
-schema_check(MDB_txn *txn, MDB_dbi meta, enum jy_err *err, struct errctx *ec)
+schema_check(MDB_txn *txn, MDB_dbi meta, bool *older, enum jy_err *err,
+    struct errctx *ec)
 {
 	char name[] = SCHEMA_KEY;
 	uint8_t ours[] = { 0, 0, 0, SCHEMA_VERSION };
@@ -264,11 +269,24 @@ schema_check(MDB_txn *txn, MDB_dbi meta, enum jy_err *err, struct errctx *ec)
 		*err = err_set(
 		    ec, JY_ECONFIG, "the store was written by a newer version");
 	}
-	if (order < 0 && (rc == 0 || rc == MDB_NOTFOUND)) {
+	*older = rc == 0 && order < 0;
+	if (*older || rc == MDB_NOTFOUND) {
 		value = (MDB_val){ sizeof(ours), ours };
 		rc = mdb_put(txn, meta, &key, &value, 0);
 	}
 	return rc;
+}
+
+/* Make what an older store lacks of what its rows say; what LMDB said. */
+static int
+upgrade(struct lmdb *db, MDB_txn *txn)
+{
+	struct txn t = { .db = db, .handle = txn, .write = true };
+
+	if (app_index_fill(&t) == JY_OK) {
+		return 0;
+	}
+	return t.rc != 0 ? t.rc : MDB_CORRUPTED;
 }
 
 /* Returns what LMDB said, or 0 and *err. */
@@ -276,6 +294,7 @@ static int
 tables_try(struct lmdb *db, enum jy_err *err, struct errctx *ec)
 {
 	MDB_txn *txn = NULL;
+	bool older = false;
 	int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
 
 	*err = JY_OK;
@@ -290,7 +309,10 @@ tables_try(struct lmdb *db, enum jy_err *err, struct errctx *ec)
 		    lmdb_tables[i].flags | MDB_CREATE, &db->dbi[i]);
 	}
 	if (rc == 0) {
-		rc = schema_check(txn, db->dbi[TABLE_META], err, ec);
+		rc = schema_check(txn, db->dbi[TABLE_META], &older, err, ec);
+	}
+	if (rc == 0 && older) {
+		rc = upgrade(db, txn);
 	}
 	if (rc == 0 && *err == JY_OK) {
 		rc = mdb_txn_commit(txn);

@@ -274,6 +274,7 @@ cursor_move(struct cursor *c, enum move move)
 		[MOVE_FIRST] = MDB_FIRST,
 		[MOVE_FROM] = MDB_SET_RANGE,
 		[MOVE_NEXT] = MDB_NEXT,
+		[MOVE_PAIR_FROM] = MDB_GET_BOTH_RANGE,
 		[MOVE_KEY] = MDB_SET_KEY,
 		[MOVE_NEXT_PAIR] = MDB_NEXT_DUP,
 		[MOVE_LAST_PAIR] = MDB_LAST_DUP,

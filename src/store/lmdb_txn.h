@@ -40,6 +40,7 @@ enum table {
 	TABLE_CREDENTIALS,
 	TABLE_ROOTS,
 	TABLE_AUDIT,
+	TABLE_APP_DEVICES,
 	TABLE_COUNT
 };
 
@@ -108,6 +109,7 @@ enum move {
 	MOVE_FIRST,
 	MOVE_FROM, /* to cursor->key, else the next behind it */
 	MOVE_NEXT,
+	MOVE_PAIR_FROM, /* cursor->key; to cursor->value, else the next pair */
 	MOVE_KEY,       /* to cursor->key and the first of its pairs */
 	MOVE_NEXT_PAIR, /* within the key */
 	MOVE_LAST_PAIR,

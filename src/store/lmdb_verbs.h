@@ -24,9 +24,9 @@ enum jy_err lmdb_device_put_batch(
     struct store_db *db, const struct device_batch *batch, struct errctx *ec);
 enum jy_err lmdb_device_delete(
     struct store_db *db, const struct device_id *id, struct errctx *ec);
-enum jy_err lmdb_device_list(struct store_db *db, const struct device_id *after,
-    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
-    struct device_id *last, struct errctx *ec);
+enum jy_err lmdb_device_list(struct store_db *db,
+    const struct device_query *query, const struct device_rows *to,
+    struct device_page *page, struct errctx *ec);
 enum jy_err lmdb_device_by_dev_eui(struct store_db *db,
     const struct eui64 *dev_eui, struct device_id *id, struct errctx *ec);
 enum jy_err lmdb_device_by_name(struct store_db *db, const char *app,

@@ -372,26 +372,34 @@ mem_device_delete(
 	return memory_written(m, err);
 }
 
+static bool
+is_asked_for(const struct device_row *d, const struct device_query *q)
+{
+	return (q->app == NULL || q->app[0] == '\0' ||
+		   strcmp(d->app, q->app) == 0) &&
+	    eui64_prefix_has(&q->prefix, &d->id.dev_eui);
+}
+
 static enum jy_err
-mem_device_list(struct store_db *db, const struct device_id *after,
-    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
-    struct device_id *last, struct errctx *ec)
+mem_device_list(struct store_db *db, const struct device_query *query,
+    const struct device_rows *to, struct device_page *page, struct errctx *ec)
 {
 	struct memory *m = memory_lock(db);
-	size_t i = list_behind(&m->devices, after);
-	size_t end = i + STORE_SCAN_MAX;
 
 	(void)ec;
-	for (*n = 0; i < m->devices.n && i < end && *n < cap; i++) {
+	*page = (struct device_page){ .n = 0 };
+	for (size_t i = list_behind(&m->devices, query->after);
+	     i < m->devices.n && !page->more; i++) {
 		const struct device_row *d = list_at(&m->devices, i);
 
-		if (app == NULL || strcmp(d->app, app) == 0) {
-			rows[(*n)++] = *d;
+		if (!is_asked_for(d, query)) {
+			continue;
 		}
-	}
-	*more = i < m->devices.n;
-	if (*more) {
-		*last = ((struct device_row *)list_at(&m->devices, i - 1))->id;
+		page->more = page->n == to->cap;
+		if (!page->more) {
+			to->rows[page->n++] = *d;
+			page->last = d->id;
+		}
 	}
 	return memory_unlock(m, JY_OK);
 }

@@ -226,13 +226,11 @@ store_device_delete(
 }
 
 enum jy_err
-store_device_list(struct store *s, const struct device_id *after,
-    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
-    struct device_id *last, struct errctx *ec)
+store_device_list(struct store *s, const struct device_query *query,
+    const struct device_rows *to, struct device_page *page, struct errctx *ec)
 {
-	jy_assert(cap > 0);
-	return s->ops->device_list(
-	    s->db, after, app, rows, cap, n, more, last, ec);
+	jy_assert(to->cap > 0);
+	return s->ops->device_list(s->db, query, to, page, ec);
 }
 
 enum jy_err

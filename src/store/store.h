@@ -16,6 +16,7 @@
 #ifndef JY_STORE_STORE_H
 #define JY_STORE_STORE_H
 
+#include "src/base/prefix.h"
 #include "src/store/rows.h"
 
 struct store;
@@ -164,17 +165,34 @@ enum jy_err store_device_put_batch(struct store *s,
 enum jy_err store_device_delete(
     struct store *s, const struct device_id *id, struct errctx *ec) JY_CHECK;
 
+/* Which devices; a zero struct asks for all. */
+struct device_query {
+	const struct device_id
+	    *after;                 /* those behind it; NULL: from the first */
+	const char *app;            /* those of it; NULL or "": of any */
+	struct eui64_prefix prefix; /* of the DevEUI; 0 bits: any */
+};
+
+/* Room for a page. */
+struct device_rows {
+	struct device_row *rows;
+	size_t cap;
+};
+
+struct device_page {
+	size_t n;              /* rows filled in */
+	bool more;             /* others follow, ... */
+	struct device_id last; /* ... behind this one */
+};
+
 /*
- * Up to cap devices in key order (DevEUI, then JoinEUI) behind after (NULL:
- * from the first), those of app only unless app is NULL.  *more says whether
- * others may follow, and then *last is the after of the next page.  A call
- * looks at STORE_SCAN_MAX rows at most, so with app a page may be short, even
- * empty, while there is more.
+ * A page of devices in key order (DevEUI, then JoinEUI): as many as there is
+ * room for, unless there are no more.  What it costs is what it gives, however
+ * many other devices there are.
  */
-#define STORE_SCAN_MAX 10000
-enum jy_err store_device_list(struct store *s, const struct device_id *after,
-    const char *app, struct device_row *rows, size_t cap, size_t *n, bool *more,
-    struct device_id *last, struct errctx *ec) JY_CHECK;
+enum jy_err store_device_list(struct store *s, const struct device_query *query,
+    const struct device_rows *to, struct device_page *page,
+    struct errctx *ec) JY_CHECK;
 
 /*
  * The one device of that DevEUI, whatever its JoinEUI.  JY_ENOTFOUND when

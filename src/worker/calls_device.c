@@ -254,15 +254,42 @@ add_last_join(struct call *c, const struct device_id *id,
 	return JY_OK;
 }
 
+/* The device with that name in its application. */
+static enum jy_err
+find_named(struct call *c, const Joinery__V1__DeviceGetRequest *q,
+    struct device_id *id, struct errctx *ec)
+{
+	char app[STORE_LABEL_MAX + 1] = "", name[STORE_LABEL_MAX + 1];
+	enum jy_err err;
+
+	if (q->id != NULL) {
+		return err_set(ec, JY_EINVAL, "id and name exclude each other");
+	}
+	err = convert_text("app", q->app, app, sizeof(app), ec);
+	if (err == JY_OK) {
+		err = convert_name("name", q->name, name, ec);
+	}
+	if (err == JY_OK) {
+		err = store_device_by_name(c->env->store, app, name, id, ec);
+	}
+	return err == JY_ENOTFOUND
+	    ? err_replace(ec, JY_EDEVICE,
+		  "no device of app \"%s\" has the name \"%s\"", app, name)
+	    : err;
+}
+
 enum jy_err
 call_device_get(struct call *c, struct errctx *ec)
 {
+	const Joinery__V1__DeviceGetRequest *q = c->request->device_get;
 	Joinery__V1__DeviceGetAnswer *m;
 	struct device_row row;
 	struct device_id id;
 	enum jy_err err;
 
-	err = convert_device_id(c->request->device_get->id, &id, ec);
+	err = q->name != NULL || q->app != NULL
+	    ? find_named(c, q, &id, ec)
+	    : convert_device_id(q->id, &id, ec);
 	if (err == JY_OK) {
 		err = store_device_get(c->env->store, &id, &row, ec);
 	}
@@ -302,43 +329,61 @@ call_device_delete(struct call *c, struct errctx *ec)
 	return err;
 }
 
+/* What a list is asked for; app has room for its text, after for the EUIs. */
+static enum jy_err
+convert_query(const Joinery__V1__DeviceListRequest *q,
+    char app[STORE_LABEL_MAX + 1], struct device_id *after,
+    struct device_query *out, struct errctx *ec)
+{
+	enum jy_err err =
+	    convert_text("app", q->app, app, STORE_LABEL_MAX + 1, ec);
+
+	*out = (struct device_query){ .app = app };
+	if (err == JY_OK && q->after != NULL) {
+		err = convert_device_id(q->after, after, ec);
+		out->after = after;
+	}
+	if (err == JY_OK && q->dev_eui_prefix != NULL &&
+	    !eui64_prefix_parse(q->dev_eui_prefix, &out->prefix)) {
+		return err_set(ec, JY_EINVAL,
+		    "dev_eui_prefix is not 16 digits, '/' and 0 to 64 bits, "
+		    "those behind them 0");
+	}
+	return err;
+}
+
 enum jy_err
 call_device_list(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__DeviceListRequest *q = c->request->device_list;
-	size_t limit = DEVICES_PAGE, n = 0;
-	Joinery__V1__DeviceListAnswer *m;
+	struct device_rows to = { .cap = DEVICES_PAGE };
 	char app[STORE_LABEL_MAX + 1] = "";
-	struct device_row *rows;
-	struct device_id after, last;
-	enum jy_err err;
-	bool more = false;
+	Joinery__V1__DeviceListAnswer *m;
+	struct device_query query;
+	struct device_page page;
+	struct device_id after;
+	enum jy_err err = convert_query(q, app, &after, &query, ec);
 
-	if (q->has_limit && q->limit > 0 && q->limit < DEVICES_PAGE) {
-		limit = q->limit;
-	}
-	err = convert_text("app", q->app, app, sizeof(app), ec);
-	if (err == JY_OK && q->after != NULL) {
-		err = convert_device_id(q->after, &after, ec);
-	}
 	if (err != JY_OK) {
 		return err;
 	}
-	rows = arena_alloc(c->arena, limit * sizeof(rows[0]));
-	err = store_device_list(c->env->store, q->after != NULL ? &after : NULL,
-	    app[0] != '\0' ? app : NULL, rows, limit, &n, &more, &last, ec);
+	if (q->has_limit && q->limit > 0 && q->limit < DEVICES_PAGE) {
+		to.cap = q->limit;
+	}
+	to.rows = arena_alloc(c->arena, to.cap * sizeof(to.rows[0]));
+	err = store_device_list(c->env->store, &query, &to, &page, ec);
 	if (err != JY_OK) {
 		return err;
 	}
 	m = convert_new(c->arena, &joinery__v1__device_list_answer__descriptor);
-	m->devices = arena_alloc(c->arena, n * sizeof(m->devices[0]));
-	m->n_devices = n;
-	for (size_t i = 0; i < n; i++) {
-		m->devices[i] = to_device(c->arena, &rows[i]);
+	m->devices = arena_alloc(c->arena, page.n * sizeof(m->devices[0]));
+	m->n_devices = page.n;
+	for (size_t i = 0; i < page.n; i++) {
+		m->devices[i] = to_device(c->arena, &to.rows[i]);
 	}
 	m->has_more = 1;
-	m->more = more;
-	m->next = more ? convert_to_device_id(c->arena, &last) : NULL;
+	m->more = page.more;
+	m->next = page.more ? convert_to_device_id(c->arena, &page.last) : NULL;
 	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_DEVICE_LIST;
 	c->response->device_list = m;
 	return JY_OK;

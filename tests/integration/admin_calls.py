@@ -264,6 +264,70 @@ class Admin(Calls):
         for name in names:
             self.ask("admin", "app_delete", name=name)
 
+    def test_devices_found(self):
+        """By application, by prefix, by name; page by page."""
+        devices = [self.server.device("1.0.4", "--app", app, "--name", name,
+                                      dev_eui=bytes.fromhex(eui))
+                   for eui, app, name in (
+                       ("a000000000000001", "tanks", "red"),
+                       ("a000000000000012", "tanks", "blue"),
+                       ("a000000000000013", "silos", "red"),
+                       ("a100000000000000", "tanks", "far"))]
+        found = self.found
+        ids = [d.id for d in devices]
+        self.assertEqual(found(dev_eui_prefix="a000000000000000/8"),
+                         ids[:3])
+        self.assertEqual(found(dev_eui_prefix="a000000000000010/60"),
+                         ids[1:3])
+        self.assertEqual(found(app="tanks"), [ids[0], ids[1], ids[3]])
+        self.assertEqual(found(app="tanks", limit=1),
+                         [ids[0], ids[1], ids[3]])
+        self.assertEqual(
+            found(app="tanks", dev_eui_prefix="a000000000000010/60"),
+            ids[1:2])
+        self.assertEqual(found(app="nobody's"), [])
+        for prefix in "a0", "a000000000000000/2", "a000000000000000/65", "":
+            self.refused("MALFORMED_REQUEST", self.ask, "admin",
+                         "device_list", dev_eui_prefix=prefix)
+        self.refused("MALFORMED_REQUEST", self.ask, "admin", "device_list",
+                     after=pb.DeviceId(dev_eui=b"short"))
+
+        got = self.ask("admin", "device_get", app="silos", name="red")
+        self.assertEqual(got.device.id, ids[2])
+        self.assertTrue(got.device.has_app_key)
+        for members, code in (
+                (dict(app="silos", name="blue"), "UNKNOWN_DEVICE"),
+                (dict(name="red"), "UNKNOWN_DEVICE"),
+                (dict(app="silos"), "MALFORMED_REQUEST"),
+                (dict(app="silos", name=""), "MALFORMED_REQUEST"),
+                (dict(app="silos", name="x" * 65), "MALFORMED_REQUEST"),
+                (dict(app="silos", name="red", id=ids[2]),
+                 "MALFORMED_REQUEST")):
+            with self.subTest(**members):
+                self.refused(code, self.ask, "admin", "device_get", **members)
+        self.assertEqual(
+            self.server.ctl("device", "get", "--app", "silos", "--name",
+                            "red")["device"]["id"]["dev_eui"],
+            "a000000000000013")
+        page = self.server.ctl("device", "list", "--prefix", "A0", "--limit",
+                               "2")
+        self.assertEqual(len(page["devices"]), 2)
+        page = self.server.ctl("device", "list", "--prefix", "A0", "--after",
+                               page["next"])
+        self.assertEqual([d["id"]["dev_eui"] for d in page["devices"]],
+                         ["a000000000000013"])
+        self.assertNotIn("next", page)
+
+    def found(self, **members):
+        """The ids of all pages of a list."""
+        ids, more, after = [], True, {}
+        while more:
+            answer = self.ask("admin", "device_list", **after, **members)
+            ids += [device.id for device in answer.devices]
+            more, after = answer.more, dict(after=answer.next)
+            self.assertTrue(answer.devices or not more)
+        return ids
+
     def test_devices_inherit(self):
         device = scenario.Device(self.server, "1.1.0")
         device.register("--mac-version", "1.1.0", "--app", "heirs")

@@ -9,12 +9,12 @@ import os
 import re
 import secrets
 import signal
-import subprocess
 import time
 
 import scenario
+from import_case import ImportCase, entry
 from key_leaks import forms, read_mapping
-from scenario import BIN, JOIN_EUI, Device, until
+from scenario import JOIN_EUI, Device
 
 import keyfile  # of tests/vectors, which scenario has added to the path
 
@@ -23,94 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
 
-def entry(device, *meta):
-    """A device as keyfile.py wants it."""
-    return dict(join_eui=device.join_eui.hex(), dev_eui=device.dev_eui.hex(),
-                mac_version=device.version,
-                nwk=device.nwk_key and device.nwk_key.hex(),
-                app=device.app_key and device.app_key.hex(),
-                meta=[["net-id", "000013"], ["as-id", "as.example.org"],
-                      *meta])
-
-
-class Import(scenario.Case):
-    def setUp(self):
-        with self.server.admin() as admin:
-            shown = admin.call("import_key")
-        self.public = serialization.load_der_public_key(shown.public_key)
-        self.path = "%s/%s.keys" % (self.server.dir, secrets.token_hex(4))
-
-    def devices(self, *versions):
-        return [Device(self.server, version) for version in versions]
-
-    def file(self, devices, *meta, public=None, edit=None):
-        """Write a file; edit changes its octets afterwards."""
-        octets = keyfile.make(public or self.public,
-                              [entry(d, *meta) for d in devices])
-        with open(self.path, "wb") as f:
-            f.write(edit(octets) if edit else octets)
-        return self.path
-
-    def sealed_again(self, edit):
-        """Make a file whose lines edit(transport_key, lines) changed, with a
-        right MAC: what a wrong producer would make."""
-        transport = secrets.token_bytes(32)
-        octets = keyfile.make(self.public, [
-            entry(d) for d in self.made], transport_key=transport)
-        lines = octets.decode().split("\n")
-        lines[4:-2] = edit(transport, lines[4:-2])
-        covered = ("\n".join(lines[:-2]) + "\nend %d " % (
-            len(lines) - 6)).encode()
-        with open(self.path, "wb") as f:
-            f.write(covered + keyfile.file_mac(
-                transport, covered).hex().encode() + b"\n")
-        return self.path
-
-    def run_import(self, *options, path=None):
-        """(summary, what stood on stderr, exit status)"""
-        done = self.server.try_ctl("import", path or self.path, *options,
-                                   "--json")
-        stderr = re.sub(r"(?m)^\d+ of \d+ devices, .* left\n", "", done.stderr)
-        return json.loads(done.stdout), stderr, done.returncode
-
-    def imports(self, *options, **counts):
-        """The import succeeds with these counts, the others 0."""
-        summary, stderr, status = self.run_import(*options)
-        self.assertEqual((status, stderr), (0, ""), summary)
-        self.assert_counts(summary, counts)
-        return summary
-
-    def assert_counts(self, summary, counts):
-        for name in "created", "same", "replaced", "refused":
-            self.assertEqual(summary[name], counts.get(name, 0), summary)
-
-    def fails(self, *texts, status=5, options=()):
-        """Nothing is imported, and it is said why."""
-        before = self.server.ctl("device", "list").get("devices", [])
-        summary, stderr, got = self.run_import(*options)
-        self.assertEqual(got, status, (summary, stderr))
-        self.assertNotIn("created", summary)
-        for text in texts:
-            self.assertIn(text, stderr + summary["error"]["message"])
-        after = self.server.ctl("device", "list").get("devices", [])
-        self.assertEqual(before, after)
-
-    def beginning(self):
-        """The number of the last import's event."""
-        return [e["seq"] for e in self.server.audit()
-                if e["event"] == "import_begin"][-1]
-
-    def absent(self, device):
-        done = self.server.try_ctl("device", "get", *device.words)
-        self.assertEqual(done.returncode, 4, done.stderr)
-
-    def joins(self, device, dev_nonce=1):
-        with self.server.tls("ns") as ns:
-            members = device.members(dev_nonce)
-            answer = ns.call("join", **members)
-        self.assertEqual(device.judge(dev_nonce, members, answer), [])
-        return answer
-
+class Import(ImportCase):
     # ---- what is good ----
 
     def test_good(self):
@@ -282,9 +195,13 @@ class Import(scenario.Case):
 
     def test_cut(self):
         made = self.devices("1.0.4", "1.0.4")
-        for cut in (-1, -2, -40, -400, 60, 10):
+        whole = len(keyfile.make(self.public, [entry(d) for d in made]))
+        for cut in range(-1, -whole, -31):
             self.file(made, edit=lambda octets, cut=cut: octets[:cut])
-            self.fails()
+            line = open(self.path, "rb").read().count(b"\n") + 1
+            self.fails("line %d does not end with LF" % line, "was cut")
+        self.file(made, edit=lambda o: b"\n".join(o.split(b"\n")[:-2] + [b""]))
+        self.fails("line 6: the file ends here, without its end line")
         self.file(made, edit=lambda o: b"")
         self.fails("line")
         self.file(made, edit=lambda o: o + b"device\n")
@@ -310,12 +227,28 @@ class Import(scenario.Case):
             digit = b"0" if octets[at:at + 1] != b"0" else b"1"
             return octets[:at] + digit + octets[at + 1:]
 
-        for pattern in (rb"import-key ()", rb"transport-key .{200}()",
-                        rb"device ()", rb"app=.{9}()", rb":()[0-9a-f]{8} ",
-                        rb"end 2 ()", rb"net-id=()"):
+        def flip_bit(octets, at):
+            return (octets[:at] + bytes([octets[at] ^ 0x10]) +
+                    octets[at + 1:])
+
+        for pattern, said in (
+                (rb"import-key ()", "sealed for import key"),
+                (rb"transport-key .{200}()", "TOKEN_REFUSED"),
+                (rb"device ()", "MAC"), (rb"app=.{9}()", "MAC"),
+                (rb":()[0-9a-f]{8} ", "MAC"), (rb"net-id=()", "MAC"),
+                (rb"end 2 ()", "the file's MAC does not match")):
             self.file(made, edit=lambda o, p=pattern: flip(
                 o, re.search(p, o).end(1)))
-            self.fails(status=1)
+            self.fails(said, status=1)
+        # One bit of each octet of a line, so that it is no digit at times.
+        for at in range(0, 60, 7):
+            self.file(made, edit=lambda o, n=at: flip_bit(
+                o, o.index(b"device ") + n))
+            self.fails("line 5" if at < 31 else "", status=None)
+        for word, line in ("joinery", 1), ("seal", 3), ("end 2", 7):
+            self.file(made, edit=lambda o, w=word: flip_bit(
+                o, o.index(b"\n" + w.encode()) + 1 if w != "joinery" else 0))
+            self.fails("line %d: " % line)
         self.file(made, edit=lambda o: o.replace(b"end 2", b"end 3"))
         self.fails("line 7")
 
@@ -328,6 +261,63 @@ class Import(scenario.Case):
 
         self.file(self.devices("1.0.4", "1.0.4"), edit=swap)
         self.fails("KEY_CHECK_FAILED", "MAC", status=1)
+
+    def test_swapped_with_right_mac(self):
+        """Somebody who can make MACs changes keys, but no check values."""
+        def swap(_, lines):
+            first, second = (re.search("app=([0-9a-f]{48})", line)[1]
+                             for line in lines[:2])
+            return [lines[0].replace(first, second),
+                    lines[1].replace(second, first), *lines[2:]]
+
+        self.made = self.devices("1.0.4", "1.0.4", "1.0.4")
+        self.sealed_again(swap)
+        summary, stderr, status = self.run_import()
+        self.assertEqual(status, 1)
+        self.assert_counts(summary, dict(created=1, refused=2))
+        for line in 5, 6:
+            self.assertIn("line %d: KEY_CHECK_FAILED: key check value" % line,
+                          stderr)
+        self.absent(self.made[0])
+        self.absent(self.made[1])
+        self.joins(self.made[2])
+
+    def test_wrong_token(self):
+        """The fingerprint is this token's, the transport key another's."""
+        other = rsa.generate_private_key(
+            65537, self.public.key_size).public_key()
+        octets = keyfile.make(other, [
+            entry(d) for d in self.devices("1.0.4")])
+        with open(self.path, "wb") as f:
+            f.write(octets.replace(keyfile.fingerprint(other).encode(),
+                                   keyfile.fingerprint(self.public).encode()))
+        self.fails("TOKEN_REFUSED", "transport key", status=1)
+
+    def test_not_hexadecimal(self):
+        """A line is wrong, though the MAC is right: it alone is refused."""
+        def spoil(_, lines):
+            lines[0] = lines[0].replace("app=", "app=x", 1)
+            lines[1] = re.sub(":[0-9a-f]{8}", ":0123456g", lines[1])
+            lines[2] = re.sub("app=([0-9a-f]+)",
+                              lambda m: "app=" + m[1].upper() + "A", lines[2])
+            lines[3] = re.sub("device .", "device g", lines[3])
+            return lines
+
+        self.made = self.devices(*["1.0.4"] * 5)
+        self.sealed_again(spoil)
+        self.fails("4 lines are wrong: nothing was imported", "line 8: an EUI",
+                   options=("--strict",))
+        for counts in dict(created=1, refused=4), dict(same=1, refused=4):
+            summary, stderr, status = self.run_import()
+            self.assertEqual(status, 1)
+            self.assert_counts(summary, counts)
+            for line in 5, 6, 7:
+                self.assertIn("line %d: app is not 48 lower-case" % line,
+                              stderr)
+            self.assertIn("line 8: an EUI is not", stderr)
+        for device in self.made[:4]:
+            self.absent(device)
+        self.joins(self.made[4])
 
     def test_wrong_producer(self):
         """The MAC is right, and what it is over is not."""
@@ -457,20 +447,6 @@ class Import(scenario.Case):
             self.assertEqual(status, 5)
 
     # ---- what breaks off ----
-
-    def start_import(self, *options):
-        return subprocess.Popen(
-            [BIN + "/joineryctl", "import", self.path, *options, "--json"],
-            env=self.server.env, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
-
-    def some_done(self, made):
-        """Wait until the import is in the middle."""
-        with self.server.admin() as admin:
-            def middle():
-                answer = admin.call("device_list", app=self.app)
-                return len(answer.devices) > 5
-            until(middle, "some devices are there")
 
     def broken_off(self, break_it, survives):
         """Import, break it in the middle, import again: all are there, and

@@ -333,6 +333,32 @@ answer_device(const Joinery__V1__Request *q, Joinery__V1__Response *r)
 	return 1;
 }
 
+/* By its name: the server finds it. */
+static void
+test_device_get_named(void **state)
+{
+	static const char *const wrong[] = { "device get --name tank",
+		"device get --app tanks", "device get",
+		"device get --app tanks --name tank --dev-eui 0011223344556677",
+		"device get --app tanks --dev-eui 0011223344556677" };
+
+	(void)state;
+	fake_ctl(&run, answer_device, NULL,
+	    "device get --app tanks --name tank --json");
+	assert_int_equal(run.status, 0);
+	assert_null(fake_last()->device_get->id);
+	assert_string_equal(fake_last()->device_get->app, "tanks");
+	assert_string_equal(fake_last()->device_get->name, "tank");
+	fake_ctl(&run, answer_device, NULL, "device get --app= --name tank");
+	assert_int_equal(run.status, 0);
+	assert_string_equal(fake_last()->device_get->app, "");
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		fake_ctl(&run, fake_nobody, NULL, wrong[i]);
+		assert_int_equal(run.status, 2);
+		assert_non_null(strstr(run.err, "--name"));
+	}
+}
+
 static void
 test_device_get(void **state)
 {
@@ -466,6 +492,7 @@ main(void)
 		cmocka_unit_test(test_error_answers),
 		cmocka_unit_test(test_no_server),
 		cmocka_unit_test(test_device_get),
+		cmocka_unit_test(test_device_get_named),
 		cmocka_unit_test(test_list_follows_pages),
 		cmocka_unit_test(test_worker_verbs),
 	};

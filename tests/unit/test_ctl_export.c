@@ -282,6 +282,98 @@ test_goes_on(void **state)
 	}
 }
 
+/* ---- "device list" asks in the same way ---- */
+
+/* A list that was cut says where it goes on. */
+static void
+test_list_limit(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	fake_ctl(&run, answer_page, NULL, "device list --json --limit 4");
+	assert_int_equal(run.status, 0);
+	assert_int_equal(run.requests, 2);
+	assert_int_equal(fake_last()->device_list->limit, 2);
+	j = fake_json(&run);
+	assert_int_equal(json_array_size(json_object_get(j, "devices")), 4);
+	assert_string_equal(json_string_value(json_object_get(j, "next")),
+	    "0000000000000004,70b3d57ed0000001");
+	json_decref(j);
+
+	fake_ctl(&run, answer_page, NULL,
+	    "device list --limit 2 --after "
+	    "00-00-00-00-00-00-00-02,70b3d57ed0000001");
+	assert_int_equal(run.status, 0);
+	assert_int_equal(run.requests, 1);
+	assert_non_null(strstr(run.out, "0000000000000003"));
+	assert_non_null(strstr(
+	    run.out, "next                  0000000000000004,70b3d57ed"));
+
+	/* Nothing follows, so nothing is said. */
+	fake_ctl(&run, answer_page, NULL, "device list --json --limit 6");
+	assert_int_equal(run.status, 0);
+	j = fake_json(&run);
+	assert_int_equal(json_array_size(json_object_get(j, "devices")), 6);
+	assert_null(json_object_get(j, "next"));
+	json_decref(j);
+	fake_ctl(&run, answer_page, NULL, "device list --limit 4000000000");
+	assert_int_equal(run.requests, PAGES);
+	assert_int_equal(fake_last()->device_list->limit, 64);
+}
+
+static void
+test_list_prefix(void **state)
+{
+	static const char *const verbs[] = { "device list", "export" };
+	char line[96];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		(void)snprintf(line, sizeof(line),
+		    "%s --prefix 70B3d --app tanks", verbs[i]);
+		fake_ctl(&run, answer_page, NULL, line);
+		assert_int_equal(run.status, 0);
+		assert_string_equal(fake_last()->device_list->dev_eui_prefix,
+		    "70b3d00000000000/20");
+		assert_string_equal(fake_last()->device_list->app, "tanks");
+	}
+	fake_ctl(
+	    &run, answer_page, NULL, "device list --prefix 0123456789abcdef");
+	assert_string_equal(
+	    fake_last()->device_list->dev_eui_prefix, "0123456789abcdef/64");
+}
+
+static void
+test_list_usage(void **state)
+{
+	static const struct {
+		const char *line, *says;
+	} rows[] = {
+		{ "device list --prefix 0x", "--prefix is 1 to 16" },
+		{ "device list --prefix 0123456789abcdef0",
+		    "--prefix is 1 to 16" },
+		{ "export --prefix -", "--prefix is 1 to 16" },
+		{ "device list --limit 0", "--limit" },
+		{ "device list --after 0123456789abcdef",
+		    "--after is DevEUI,JoinEUI" },
+		{ "device list --after 0123456789abcdef,",
+		    "--after is DevEUI,JoinEUI" },
+		{ "export --after ,0123456789abcdef",
+		    "--after is DevEUI,JoinEUI" },
+		{ "device list --after 01234567012345670123456701234567,",
+		    "--after is DevEUI,JoinEUI" },
+		{ "export --limit 1", "--limit" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		fake_ctl(&run, answer_nobody, NULL, rows[i].line);
+		assert_int_equal(run.status, 2);
+		assert_non_null(strstr(run.err, rows[i].says));
+	}
+}
+
 static void
 test_cannot_go_on(void **state)
 {
@@ -296,7 +388,9 @@ test_cannot_go_on(void **state)
 	assert_int_equal(run.status, 3);
 	assert_int_equal(run.requests, 1 + 1 + 5);
 	assert_non_null(strstr(run.err, "trying again in 5.0 s"));
-	assert_non_null(strstr(run.err, "after 2 devices; it is not complete"));
+	assert_non_null(strstr(run.err,
+	    "after 2 devices; it is not complete; --after "
+	    "0000000000000002,70b3d57ed0000001 goes on"));
 	j = fake_json(&run);
 	assert_string_equal(json_string_value(json_object_get(
 				json_object_get(j, "error"), "code")),
@@ -413,6 +507,9 @@ main(void)
 		cmocka_unit_test(test_csv),
 		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test(test_cannot_go_on),
+		cmocka_unit_test(test_list_limit),
+		cmocka_unit_test(test_list_prefix),
+		cmocka_unit_test(test_list_usage),
 		cmocka_unit_test(test_refused_at_once),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_bad_files),

@@ -380,6 +380,9 @@ class TheThingsStack(Seal):
                 (tts(lorawan_version="MAC_V1_1"), "there is no nwk_key"),
                 (tts(net_id={}), "neither text"),
                 (tts(last_join_nonce=1 << 24), "join_nonce is no number"),
+                (tts(last_dev_nonce="17"), "DevNonce that was used is no"),
+                (tts(used_dev_nonces=[1, "2"]), "DevNonce that was used is"),
+                (tts(used_dev_nonces=[1, 65536]), "dev_nonce is no number"),
                 (no_ids, "there is no dev_eui")):
             self.refused(json.dumps(device), reason)
 
@@ -424,6 +427,22 @@ class ChirpStack(Seal):
         del flat["joinEui"]
         self.refused(json.dumps(flat), "there is no join_eui",
                      "--mac-version", "1.0.3")
+
+    def test_dev_nonces(self):
+        """A list, or one for each JoinEUI: none of them may come again."""
+        flat = {"devEui": DEV, "joinEui": JOIN, "nwkKey": APP}
+        for nonces in "3", [3, "5"], {JOIN: [True]}:
+            self.refused(json.dumps(dict(flat, devNonces=nonces)),
+                         "a DevNonce that was used is no number",
+                         "--mac-version", "1.0.3")
+        for nonces in [3, 700, 5], {JOIN: [3, 5], "0" * 16: [700, 1]}:
+            device, = self.sealed(json.dumps(dict(flat, devNonces=nonces)),
+                                  "--mac-version", "1.0.3")
+            self.assertEqual(device["meta"], [["dev-nonce", "700"]])
+        for nonces in [], {}, None:
+            device, = self.sealed(json.dumps(dict(flat, devNonces=nonces)),
+                                  "--mac-version", "1.0.3")
+            self.assertEqual(device["meta"], [])
 
     def test_abp_is_passed_over(self):
         self.refused(json.dumps({"device": {"devEui": DEV}, "device_profile":

@@ -102,50 +102,160 @@ test_device_names(void **state)
 	}
 }
 
-static void
-test_device_list(void **state)
+/* A page of what is asked for. */
+static struct device_page
+list_page(struct store *s, const struct device_query *query,
+    struct device_row *rows, size_t cap)
 {
-	struct store *s = store_of(state);
-	struct device_row rows[4];
-	struct device_id last;
-	size_t n;
-	bool more;
-	unsigned seen = 0;
+	const struct device_rows to = { rows, cap };
+	struct device_page page = { .n = 99 };
 
-	assert_int_equal(
-	    store_device_list(s, NULL, NULL, rows, 4, &n, &more, &last, NULL),
-	    JY_OK);
-	assert_int_equal(n, 0);
-	assert_false(more);
-	for (unsigned i = 0xFB; i < 0x105; i++) { /* past an octet */
+	assert_int_equal(store_device_list(s, query, &to, &page, NULL), JY_OK);
+	return page;
+}
+
+/* All that is asked for, page by page, is exactly the devices numbered. */
+static void
+assert_listed(struct store *s, struct device_query query,
+    const unsigned *numbers, size_t count)
+{
+	struct device_page page = { .more = true };
+	struct device_row rows[3];
+	size_t seen = 0;
+
+	while (page.more) {
+		page = list_page(s, &query, rows, ARRAY_LEN(rows));
+		assert_true(page.n == ARRAY_LEN(rows) || !page.more);
+		for (size_t i = 0; i < page.n; i++, seen++) {
+			struct device_id id = util_device_id(numbers[seen]);
+
+			assert_true(seen < count);
+			assert_true(device_id_eq(&rows[i].id, &id));
+			assert_true(!page.more || i + 1 < page.n ||
+			    device_id_eq(&page.last, &id));
+		}
+		query.after = &page.last;
+	}
+	assert_int_equal(seen, count);
+}
+
+/* Ten devices past an octet, of two applications. */
+static void
+put_listed(struct store *s)
+{
+	for (unsigned i = 0xFB; i < 0x105; i++) {
 		struct device_row row = util_device(i);
 
 		strcpy(row.app, i % 2 == 0 ? "even" : "odd");
 		assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
 	}
-	more = true;
-	for (struct device_id *after = NULL; more; after = &last) {
-		assert_int_equal(store_device_list(s, after, NULL, rows, 4, &n,
-				     &more, &last, NULL),
-		    JY_OK);
-		for (size_t i = 0; i < n; i++, seen++) {
-			struct device_id id = util_device_id(0xFB + seen);
+}
 
-			assert_memory_equal(&rows[i].id, &id, sizeof(id));
-		}
-	}
-	assert_int_equal(seen, 10);
+static void
+test_device_list(void **state)
+{
+	static const unsigned all[] = { 0xFB, 0xFC, 0xFD, 0xFE, 0xFF, 0x100,
+		0x101, 0x102, 0x103, 0x104 };
+	static const unsigned odd[] = { 0xFB, 0xFD, 0xFF, 0x101, 0x103 };
+	struct store *s = store_of(state);
+	struct device_query query = { .app = NULL };
+	struct device_id gone;
+	struct device_row rows[5];
 
-	assert_int_equal(
-	    store_device_list(s, NULL, "odd", rows, 4, &n, &more, &last, NULL),
-	    JY_OK);
-	assert_int_equal(n, 4);
-	assert_true(more);
-	assert_int_equal(
-	    store_device_list(s, &last, "odd", rows, 4, &n, &more, &last, NULL),
-	    JY_OK);
-	assert_int_equal(n, 1);
-	assert_false(more);
+	assert_listed(s, query, NULL, 0);
+	put_listed(s);
+	assert_listed(s, query, all, 10);
+	query.app = "";
+	assert_listed(s, query, all, 10);
+	query.app = "odd";
+	assert_listed(s, query, odd, 5);
+	assert_false(list_page(s, &query, rows, 5).more);
+	query.app = "od";
+	assert_listed(s, query, NULL, 0);
+	query.app = "odd1";
+	assert_listed(s, query, NULL, 0);
+
+	/* A place to go on from need not be a device. */
+	gone = util_device_id(0xFD);
+	query = (struct device_query){ .app = "odd", .after = &gone };
+	assert_int_equal(store_device_delete(s, &gone, NULL), JY_OK);
+	assert_listed(s, query, odd + 2, 3);
+	gone = util_device_id(0x102);
+	assert_listed(s, query, odd + 4, 1);
+	gone = util_device_id(0x104);
+	assert_listed(s, query, NULL, 0);
+	query.app = NULL;
+	assert_listed(s, query, NULL, 0);
+}
+
+/* A device that changes its application is in one list, always. */
+static void
+test_device_list_moves(void **state)
+{
+	static const unsigned both[] = { 1, 2 };
+	const struct device_query a = { .app = "a" }, b = { .app = "b" };
+	struct store *s = store_of(state);
+	struct device_row row = util_device(1);
+
+	strcpy(row.app, "a");
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	assert_listed(s, a, both, 1);
+	row.revision = 1;
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	assert_listed(s, a, both, 1);
+	row.revision = 2;
+	strcpy(row.app, "b");
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	assert_listed(s, a, NULL, 0);
+	assert_listed(s, b, both, 1);
+	/* What is refused moves nothing. */
+	strcpy(row.app, "a");
+	assert_int_equal(store_device_put(s, &row, NULL), JY_ECONFLICT);
+	assert_listed(s, b, both, 1);
+	row = util_device(2);
+	strcpy(row.app, "b");
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	assert_listed(s, b, both, 2);
+	row.revision = 1;
+	row.app[0] = '\0';
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	assert_listed(s, b, both, 1);
+	row = util_device(1);
+	assert_int_equal(store_device_delete(s, &row.id, NULL), JY_OK);
+	assert_listed(s, b, NULL, 0);
+}
+
+static void
+test_device_list_prefix(void **state)
+{
+	static const unsigned all[] = { 0xFB, 0xFC, 0xFD, 0xFE, 0xFF, 0x100,
+		0x101, 0x102, 0x103, 0x104 };
+	static const unsigned odd[] = { 0x101, 0x103 };
+	struct store *s = store_of(state);
+	struct device_query query = { .app = NULL };
+	struct device_id id = util_device_id(0x100);
+	struct device_id after = util_device_id(0xFD);
+
+	put_listed(s);
+	query.prefix.eui = id.dev_eui;
+	query.prefix.bits = 60;
+	assert_listed(s, query, all + 5, 5);
+	query.prefix.bits = 64;
+	assert_listed(s, query, all + 5, 1);
+	query.prefix.bits = 62;
+	assert_listed(s, query, all + 5, 4);
+	/* Beside the other two: whichever begins later counts. */
+	query.after = &after;
+	assert_listed(s, query, all + 5, 4);
+	query.app = "odd";
+	assert_listed(s, query, odd, 2);
+	after = util_device_id(0x101);
+	assert_listed(s, query, odd + 1, 1);
+	after = util_device_id(0x104);
+	assert_listed(s, query, NULL, 0);
+	query.after = NULL;
+	query.prefix.eui.be[0] ^= 0xFF;
+	assert_listed(s, query, NULL, 0);
 }
 
 static void
@@ -645,6 +755,8 @@ main(void)
 		CASE(test_device_put_invalid),
 		CASE(test_device_names),
 		CASE(test_device_list),
+		CASE(test_device_list_moves),
+		CASE(test_device_list_prefix),
 		CASE(test_device_delete),
 		CASE(test_join_commit),
 		CASE(test_join_conflict),

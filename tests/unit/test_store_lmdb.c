@@ -161,61 +161,18 @@ put_raw(const char *table, const void *key, size_t key_len, const void *value,
 	mdb_env_close(env);
 }
 
-/* Many devices of one app, one of another behind them, in a moment. */
-static void
-put_many_raw(unsigned count)
+/* A page of an application's devices; how many are on it. */
+static size_t
+list_app(struct store *s, const char *app, struct device_row *rows, size_t cap,
+    bool *more)
 {
-	uint8_t buf[ROW_MAX];
-	MDB_env *env;
-	MDB_txn *txn;
-	MDB_dbi dbi;
+	const struct device_query query = { .app = app };
+	const struct device_rows to = { rows, cap };
+	struct device_page page;
 
-	assert_int_equal(mdb_env_create(&env), 0);
-	assert_int_equal(mdb_env_set_maxdbs(env, 1), 0);
-	assert_int_equal(mdb_env_open(env, dir, 0, 0600), 0);
-	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-	assert_int_equal(mdb_dbi_open(txn, "devices", 0, &dbi), 0);
-	for (unsigned n = 0; n < count; n++) {
-		struct device_row row = util_device(n);
-		MDB_val k = { sizeof(row.id), &row.id };
-		MDB_val v = { 0, buf };
-
-		(void)strcpy(row.app, n + 1 < count ? "many" : "one");
-		v.mv_size = row_encode_device(&row, buf);
-		assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
-	}
-	assert_int_equal(mdb_txn_commit(txn), 0);
-	mdb_env_close(env);
-}
-
-/* A page looks at so many rows and no more, and says where it stopped. */
-static void
-test_list_bounded(void **state)
-{
-	struct store *s = open_with(0, 64 * MIB);
-	struct device_id last;
-	struct device_id stop = util_device_id(STORE_SCAN_MAX - 1);
-	struct device_row row;
-	size_t n;
-	bool more;
-
-	(void)state;
-	store_close(s);
-	put_many_raw(STORE_SCAN_MAX + 2);
-	s = open_with(0, 64 * MIB);
-	assert_int_equal(
-	    store_device_list(s, NULL, "one", &row, 1, &n, &more, &last, NULL),
-	    JY_OK);
-	assert_int_equal(n, 0);
-	assert_true(more);
-	assert_memory_equal(&last, &stop, sizeof(last));
-	assert_int_equal(
-	    store_device_list(s, &last, "one", &row, 1, &n, &more, &last, NULL),
-	    JY_OK);
-	assert_int_equal(n, 1);
-	assert_false(more);
-	assert_string_equal(row.app, "one");
-	store_close(s);
+	assert_int_equal(store_device_list(s, &query, &to, &page, NULL), JY_OK);
+	*more = page.more;
+	return page.n;
 }
 
 /* ---- a store of before ---- */
@@ -272,7 +229,7 @@ assert_schema(uint8_t version)
 static void
 put_old_rows_raw(unsigned n)
 {
-	const size_t device_new = 21, nonce_new = 3;
+	const size_t device_new = 22, nonce_new = 3;
 	struct device_row device = util_device(n);
 	struct nonce_row nonces = { .join_nonce = 5 };
 	uint8_t buf[ROW_MAX];
@@ -388,6 +345,108 @@ test_old_store(void **state)
 
 	/* The programs of before would take its rows for damaged. */
 	assert_schema(4);
+}
+
+/* Many devices of one app, one of another behind them, as of before. */
+static void
+put_many_raw(unsigned count)
+{
+	static const uint8_t old[] = { 0, 0, 0, 3 };
+	uint8_t buf[ROW_MAX];
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	env = raw_open(&txn, 0);
+	assert_int_equal(mdb_dbi_open(txn, "devices", 0, &dbi), 0);
+	for (unsigned n = 0; n < count; n++) {
+		struct device_row row = util_device(n);
+		MDB_val k = { sizeof(row.id), &row.id };
+		MDB_val v = { 0, buf };
+
+		row.revision = 1;
+		(void)strcpy(row.app, n + 1 < count ? "many" : "one");
+		v.mv_size = row_encode_device(&row, buf);
+		assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+	}
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	put_raw("meta", "schema", 6, old, sizeof(old));
+}
+
+/*
+ * A store of before had no list of an application's devices: it gets one when
+ * it is opened, though the map has no room for it, and a damaged row is in
+ * nobody's way.
+ */
+static void
+test_old_store_lists(void **state)
+{
+	const unsigned count = 3000;
+	struct store *s = open_with(0, 64 * MIB);
+	struct device_id bad = util_device_id(7);
+	struct device_row row, rows[3000];
+	bool more;
+
+	(void)state;
+	store_close(s);
+	put_many_raw(count);
+	put_raw("devices", &bad, sizeof(bad), "\x01", 1);
+	s = open_with(0, 64 * MIB);
+	assert_int_equal(list_app(s, "one", &row, 1, &more), 1);
+	assert_false(more);
+	assert_string_equal(row.app, "one");
+	assert_int_equal(list_app(s, "many", rows, count, &more), count - 2);
+	assert_false(more);
+
+	/* Once; what is entered later is not entered twice. */
+	strcpy(row.app, "few");
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	store_close(s);
+	s = open_with(0, 64 * MIB);
+	assert_int_equal(list_app(s, "one", &row, 1, &more), 0);
+	assert_int_equal(list_app(s, "few", &row, 1, &more), 1);
+	store_close(s);
+	assert_schema(4);
+}
+
+/* What a damaged row leaves in the list of its application counts not. */
+static void
+test_list_left_over(void **state)
+{
+	struct store_config config = util_config("lmdb", dir);
+	struct device_row rows[4], row = util_device(2);
+	struct app_row app = util_app(row.app);
+	struct device_id bad = util_device_id(1), last = util_device_id(3);
+	struct store *s = util_open(&config);
+	bool more;
+
+	(void)state;
+	for (unsigned n = 1; n < 4; n++) {
+		util_put_device(s, n);
+	}
+	assert_int_equal(store_app_put(s, &app, NULL), JY_OK);
+	store_close(s);
+	put_raw("devices", &bad, sizeof(bad), "\x01", 1);
+	put_raw("devices", &last, sizeof(last), "\x01", 1);
+	s = util_open(&config);
+	assert_int_equal(store_device_delete(s, &bad, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &last, NULL), JY_OK);
+	assert_int_equal(list_app(s, row.app, rows, 4, &more), 1);
+	assert_false(more);
+	assert_true(device_id_eq(&rows[0].id, &row.id));
+	assert_int_equal(store_app_delete(s, app.name, NULL), JY_EINUSE);
+
+	/* The EUIs again, elsewhere. */
+	row = util_device(1);
+	strcpy(row.app, "elsewhere");
+	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
+	assert_int_equal(list_app(s, app.name, rows, 4, &more), 1);
+	row = util_device(2);
+	assert_int_equal(store_device_delete(s, &row.id, NULL), JY_OK);
+	assert_int_equal(list_app(s, app.name, rows, 4, &more), 0);
+	assert_int_equal(store_app_delete(s, app.name, NULL), JY_OK);
+	store_close(s);
 }
 
 /* One value more or less; what LMDB said. */
@@ -827,7 +886,8 @@ main(void)
 		CASE(test_old_store),
 		CASE(test_old_store_full),
 		CASE(test_corrupt_app),
-		CASE(test_list_bounded),
+		CASE(test_old_store_lists),
+		CASE(test_list_left_over),
 		CASE(test_corrupt_device),
 		CASE(test_corrupt_others),
 		CASE(test_map_grows),
