@@ -43,6 +43,8 @@ static const struct result_row {
 	{ "UnknownDevEUI", NULL, JOINERY__V1__ERROR_CODE__UNKNOWN_DEVICE },
 	{ "UnknownDevEUI", NULL, JOINERY__V1__ERROR_CODE__UNKNOWN_SESSION },
 	{ "ActivationDisallowed", NULL, JOINERY__V1__ERROR_CODE__NOT_ALLOWED },
+	{ "ActivationDisallowed", NULL,
+	    JOINERY__V1__ERROR_CODE__DEVICE_RELEASED },
 	{ "NoRoamingAgreement", NULL,
 	    JOINERY__V1__ERROR_CODE__NO_ROAMING_AGREEMENT },
 	{ "MICFailed", NULL, JOINERY__V1__ERROR_CODE__MIC_FAILED },
