@@ -225,8 +225,8 @@ class ManyDevices(scenario.Case):
         for typed in b"yes\n", b"299\n", b"\n", b"\x04":
             status, shown = self.at_terminal(typed, path)
             self.assertEqual(status, LOCAL, shown)
-            self.assertIn("delete 300 devices and their root keys? type the "
-                          "number: ", shown)
+            self.assertIn("300 devices: delete them and their root keys? "
+                          "type the number: ", shown)
             self.assertIn("nothing was deleted", shown)
         done = self.run_ctl("device", "delete", "--file", path)
         self.assertEqual(done.returncode, USAGE, done)
