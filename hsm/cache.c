@@ -408,30 +408,42 @@ cache_refresh(struct hsm_key *key, CK_OBJECT_HANDLE stale, struct errctx *ec)
 	return err;
 }
 
+/* Take all of an ID out of the table; those not in use are the result. */
+static struct hsm_key *
+take_out(struct hsm *hsm, const struct hsm_id *id)
+{
+	struct cache *c = &hsm->cache;
+	struct hsm_key *idle = NULL;
+
+	(void)pthread_mutex_lock(&hsm->cache_lock);
+	for (size_t i = 0; i < c->cap; i++) {
+		struct hsm_key *key = &c->keys[i];
+
+		if (!key->hashed ||
+		    !(id_eq(&key->id, id) ||
+			(key->derived && id_eq(&key->parent, id)))) {
+			continue;
+		}
+		unhash(c, key);
+		if (key->pins == 0) {
+			lru_remove(c, key);
+			key->chain = idle;
+			idle = key;
+		}
+	}
+	(void)pthread_mutex_unlock(&hsm->cache_lock);
+	return idle;
+}
+
 void
 cache_forget(struct hsm *hsm, const struct hsm_id *id)
 {
-	struct cache *c = &hsm->cache;
+	struct hsm_key *next;
 
-	for (size_t i = 0; i < c->cap; i++) {
-		struct hsm_key *key = &c->keys[i];
-		bool idle = false;
-
-		(void)pthread_mutex_lock(&hsm->cache_lock);
-		if (key->hashed &&
-		    (id_eq(&key->id, id) ||
-			(key->derived && id_eq(&key->parent, id)))) {
-			unhash(c, key);
-			idle = key->pins == 0;
-			if (idle) {
-				lru_remove(c, key);
-			}
-		}
-		(void)pthread_mutex_unlock(&hsm->cache_lock);
-		if (idle) {
-			destroy(hsm, key);
-			give_back(hsm, key);
-		}
+	for (struct hsm_key *key = take_out(hsm, id); key != NULL; key = next) {
+		next = key->chain;
+		destroy(hsm, key);
+		give_back(hsm, key);
 	}
 }
 

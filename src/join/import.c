@@ -262,6 +262,7 @@ putting_add(struct putting *p, struct import_device *d, const struct plan *plan)
 static enum jy_err
 put_all(const struct join_env *env, struct putting *p, struct errctx *ec)
 {
+	struct doomed_roots doomed = { .n = 0 };
 	enum jy_err err = store_device_put_batch(
 	    env->store, (struct device_change *const *)p->list, p->n, ec);
 
@@ -271,12 +272,13 @@ put_all(const struct join_env *env, struct putting *p, struct errctx *ec)
 		d->err = err != JY_OK ? err : p->changes[i].err;
 		if (d->err == JY_OK) {
 			/* One that stays is tried again later. */
-			(void)roots_destroy_old(env, &d->row, NULL);
+			(void)roots_doom_old(env, &d->row, &doomed, NULL);
 		} else {
 			d->outcome = IMPORT_REFUSED;
 			roots_undo(env, &d->row, &p->sources[i]);
 		}
 	}
+	roots_destroy(env, &doomed);
 	return err;
 }
 

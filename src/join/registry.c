@@ -70,6 +70,7 @@ enum jy_err
 registry_device_delete(
     const struct join_env *env, const struct device_id *id, struct errctx *ec)
 {
+	struct doomed_roots doomed = { .n = 0 };
 	struct device_row row;
 	enum jy_err err;
 
@@ -93,9 +94,10 @@ registry_device_delete(
 	if (err != JY_OK) {
 		return err;
 	}
-	roots_destroy(env, id, &row.nwk_key);
-	roots_destroy(env, id, &row.app_key);
+	roots_doom(env, &doomed, id, &row.nwk_key);
+	roots_doom(env, &doomed, id, &row.app_key);
 	/* Its sessions are gone: nothing needs an old key. */
-	(void)roots_destroy_old(env, &row, NULL);
+	(void)roots_doom_old(env, &row, &doomed, NULL);
+	roots_destroy(env, &doomed);
 	return JY_OK;
 }

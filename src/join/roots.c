@@ -112,37 +112,79 @@ import_root(const struct join_env *env, const struct device_id *id,
 	return err;
 }
 
-void
-roots_destroy(const struct join_env *env, const struct device_id *id,
-    const struct device_key *key)
+static void
+warn_stays(const struct root_ref *ref, enum jy_err err, const struct errctx *ec)
+{
+	char dev[EUI64_STR_LEN];
+
+	log_warn("registry", "old root key stays",
+	    "dev_eui=%s role=%c generation=%u error=\"%s\"",
+	    eui64_str(&ref->device.dev_eui, dev), ref->key.role,
+	    ref->key.generation, err_detail(ec, err));
+}
+
+/* Its row is gone, or there was none: it is in the token, if anywhere. */
+static void
+destroy_one(
+    const struct join_env *env, const struct root_ref *ref, bool was_outside)
 {
 	struct errctx ec = ERRCTX_INIT;
-	char dev[EUI64_STR_LEN];
-	struct hsm_id key_id;
+	struct hsm_id id;
 	enum jy_err err;
 
+	keys_root_id(&ref->device, &ref->key, &id);
+	if (was_outside) {
+		hsm_key_forget(env->hsm, &id);
+		return;
+	}
+	err = hsm_key_destroy(env->hsm, &id, &ec);
+	if (err == JY_OK) {
+		resident_give_back(env);
+	} else if (err != JY_ENOKEY) {
+		warn_stays(ref, err, &ec);
+	}
+}
+
+void
+roots_destroy(const struct join_env *env, struct doomed_roots *doomed)
+{
+	struct errctx ec = ERRCTX_INIT;
+	bool found[DOOMED_MAX] = { false };
+	enum jy_err err = doomed->n > 0
+	    ? store_root_delete(env->store, doomed->refs, doomed->n, found, &ec)
+	    : JY_OK;
+
+	for (size_t i = 0; i < doomed->n; i++) {
+		if (err == JY_OK) {
+			destroy_one(env, &doomed->refs[i], found[i]);
+		} else {
+			warn_stays(&doomed->refs[i], err, &ec);
+		}
+	}
+	doomed->n = 0;
+}
+
+void
+roots_doom(const struct join_env *env, struct doomed_roots *doomed,
+    const struct device_id *device, const struct device_key *key)
+{
 	if (key->generation == 0) {
 		return;
 	}
-	keys_root_id(id, key, &key_id);
-	err = store_root_delete(env->store, id, key, &ec);
-	if (err == JY_OK) {
-		hsm_key_forget(env->hsm, &key_id);
-		return;
+	if (doomed->n == DOOMED_MAX) {
+		roots_destroy(env, doomed);
 	}
-	if (err == JY_ENOTFOUND) {
-		err_clear(&ec);
-		err = hsm_key_destroy(env->hsm, &key_id, &ec);
-		if (err == JY_OK) {
-			resident_give_back(env);
-		}
-	}
-	if (err != JY_OK && err != JY_ENOKEY) {
-		log_warn("registry", "old root key stays",
-		    "dev_eui=%s role=%c generation=%u error=\"%s\"",
-		    eui64_str(&id->dev_eui, dev), key->role, key->generation,
-		    err_detail(&ec, err));
-	}
+	doomed->refs[doomed->n++] = (struct root_ref){ *device, *key };
+}
+
+static void
+destroy_root(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key)
+{
+	struct doomed_roots doomed = { .n = 0 };
+
+	roots_doom(env, &doomed, device, key);
+	roots_destroy(env, &doomed);
 }
 
 static bool
@@ -181,8 +223,8 @@ is_needed(
 }
 
 enum jy_err
-roots_destroy_old(
-    const struct join_env *env, struct device_row *row, struct errctx *ec)
+roots_doom_old(const struct join_env *env, struct device_row *row,
+    struct doomed_roots *doomed, struct errctx *ec)
 {
 	struct session_row sessions[STORE_SESSIONS_MAX];
 	size_t n = 0;
@@ -203,11 +245,22 @@ roots_destroy_old(
 		if (is_needed(&key, sessions, n)) {
 			row->old_keys[kept++] = row->old_keys[i];
 		} else {
-			roots_destroy(env, &row->id, &key);
+			roots_doom(env, doomed, &row->id, &key);
 		}
 	}
 	row->old_key_count = kept;
 	return JY_OK;
+}
+
+enum jy_err
+roots_destroy_old(
+    const struct join_env *env, struct device_row *row, struct errctx *ec)
+{
+	struct doomed_roots doomed = { .n = 0 };
+	enum jy_err err = roots_doom_old(env, row, &doomed, ec);
+
+	roots_destroy(env, &doomed);
+	return err;
 }
 
 /* Put a key that is being replaced on the row's list. */
@@ -262,7 +315,7 @@ roots_import(const struct join_env *env, struct device_row *row,
 		    "root of 1.0.x joins, import it again");
 	}
 	if (err != JY_OK && !same_key(&old_nwk, &row->nwk_key)) {
-		roots_destroy(env, &row->id, &row->nwk_key);
+		destroy_root(env, &row->id, &row->nwk_key);
 	}
 	return err;
 }
@@ -290,12 +343,26 @@ void
 roots_undo(const struct join_env *env, const struct device_row *row,
     const struct root_sources *sources)
 {
+	struct doomed_roots doomed = { .n = 0 };
+
 	if (root_given(&sources->nwk)) {
-		roots_destroy(env, &row->id, &row->nwk_key);
+		roots_doom(env, &doomed, &row->id, &row->nwk_key);
 	}
 	if (root_given(&sources->app)) {
-		roots_destroy(env, &row->id, &row->app_key);
+		roots_doom(env, &doomed, &row->id, &row->app_key);
 	}
+	roots_destroy(env, &doomed);
+}
+
+/* Somebody else may have been faster. */
+static enum jy_err
+forget_row(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, struct errctx *ec)
+{
+	const struct root_ref ref = { *device, *key };
+	bool found;
+
+	return store_root_delete(env->store, &ref, 1, &found, ec);
 }
 
 /* One root key, if it is outside; *settled counts it. */
@@ -333,7 +400,7 @@ settle_root(const struct join_env *env, const struct device_id *device,
 		return err;
 	}
 	++*settled;
-	return store_root_delete(env->store, device, key, ec);
+	return forget_row(env, device, key, ec);
 }
 
 enum jy_err

@@ -71,9 +71,19 @@ void roots_label(const struct device_id *device, const struct device_key *key,
 void roots_undo(const struct join_env *env, const struct device_row *row,
     const struct root_sources *sources);
 
-/* Destroy a root key that nothing names any more, wherever it is. */
-void roots_destroy(const struct join_env *env, const struct device_id *id,
-    const struct device_key *key);
+/* Root keys that nothing names any more, to be destroyed in one go. */
+#define DOOMED_MAX 64
+struct doomed_roots {
+	struct root_ref refs[DOOMED_MAX];
+	size_t n;
+};
+
+/* Add one; generation 0 is none.  A full list is destroyed first. */
+void roots_doom(const struct join_env *env, struct doomed_roots *doomed,
+    const struct device_id *device, const struct device_key *key);
+
+/* Destroy them wherever they are; one that stays is logged. */
+void roots_destroy(const struct join_env *env, struct doomed_roots *doomed);
 
 /*
  * Make token objects of those of a device's root keys that are outside;
@@ -85,10 +95,12 @@ enum jy_err roots_settle(const struct join_env *env,
     struct errctx *ec) JY_CHECK;
 
 /*
- * Destroy the replaced root keys that no retained session needs.  Those
- * destroyed may leave the row's list; who does not store the row again loses
+ * Doom, or destroy at once, the replaced root keys that no retained session
+ * needs.  They leave the row's list; who does not store the row again loses
  * nothing, for a key that is gone is no error the next time.
  */
+enum jy_err roots_doom_old(const struct join_env *env, struct device_row *row,
+    struct doomed_roots *doomed, struct errctx *ec);
 enum jy_err roots_destroy_old(
     const struct join_env *env, struct device_row *row, struct errctx *ec);
 

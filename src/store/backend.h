@@ -65,6 +65,13 @@ struct device_batch {
 };
 
 /* What one transaction of a rotation writes. */
+/* Roots to be deleted, as in store_root_delete. */
+struct root_erasing {
+	const struct root_ref *refs;
+	size_t n;
+	bool *found;
+};
+
 struct root_batch {
 	const struct root_change *changes;
 	size_t n;
@@ -118,8 +125,7 @@ struct store_ops {
 	    const struct device_id *device, const struct device_key *key,
 	    struct root_row *row, struct errctx *ec);
 	enum jy_err (*root_delete)(struct store_db *db,
-	    const struct device_id *device, const struct device_key *key,
-	    struct errctx *ec);
+	    const struct root_erasing *erasing, struct errctx *ec);
 	enum jy_err (*root_list)(struct store_db *db,
 	    const struct root_row *after, struct root_row *rows, size_t cap,
 	    size_t *n, bool *more, struct errctx *ec);

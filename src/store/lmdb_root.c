@@ -90,22 +90,37 @@ lmdb_root_get(struct store_db *db, const struct device_id *device,
 }
 
 static enum jy_err
-root_erase(struct txn *t, const void *arg)
+root_erase(struct txn *t, const struct root_ref *ref, bool *found)
 {
-	const struct root_key *key = arg;
+	const struct root_key key = root_key_of(&ref->device, &ref->key);
 	struct slice value;
-	enum jy_err err = txn_get(t, TABLE_ROOTS, slice_of_root(key), &value);
+	enum jy_err err = txn_get(t, TABLE_ROOTS, slice_of_root(&key), &value);
 
-	return err == JY_OK ? txn_del(t, TABLE_ROOTS, slice_of_root(key)) : err;
+	*found = err == JY_OK;
+	if (err == JY_ENOTFOUND) {
+		return JY_OK;
+	}
+	return err == JY_OK ? txn_del(t, TABLE_ROOTS, slice_of_root(&key))
+			    : err;
+}
+
+static enum jy_err
+roots_each_erase(struct txn *t, const void *arg)
+{
+	const struct root_erasing *erasing = arg;
+	enum jy_err err = JY_OK;
+
+	for (size_t i = 0; err == JY_OK && i < erasing->n; i++) {
+		err = root_erase(t, &erasing->refs[i], &erasing->found[i]);
+	}
+	return err;
 }
 
 enum jy_err
-lmdb_root_delete(struct store_db *db, const struct device_id *device,
-    const struct device_key *key, struct errctx *ec)
+lmdb_root_delete(
+    struct store_db *db, const struct root_erasing *erasing, struct errctx *ec)
 {
-	const struct root_key k = root_key_of(device, key);
-
-	return txn_update(lmdb_of(db), root_erase, &k, ec);
+	return txn_update(lmdb_of(db), roots_each_erase, erasing, ec);
 }
 
 /* To the first row behind after, or the first of all. */

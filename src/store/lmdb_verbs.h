@@ -37,9 +37,8 @@ enum jy_err lmdb_nonces_reset(
     struct store_db *db, const struct device_id *id, struct errctx *ec);
 enum jy_err lmdb_root_get(struct store_db *db, const struct device_id *device,
     const struct device_key *key, struct root_row *row, struct errctx *ec);
-enum jy_err lmdb_root_delete(struct store_db *db,
-    const struct device_id *device, const struct device_key *key,
-    struct errctx *ec);
+enum jy_err lmdb_root_delete(
+    struct store_db *db, const struct root_erasing *erasing, struct errctx *ec);
 enum jy_err lmdb_root_list(struct store_db *db, const struct root_row *after,
     struct root_row *rows, size_t cap, size_t *n, bool *more,
     struct errctx *ec);

@@ -89,14 +89,20 @@ mem_root_get(struct store_db *db, const struct device_id *device,
 }
 
 enum jy_err
-mem_root_delete(struct store_db *db, const struct device_id *device,
-    const struct device_key *key, struct errctx *ec)
+mem_root_delete(
+    struct store_db *db, const struct root_erasing *erasing, struct errctx *ec)
 {
-	const struct root_row wanted = { .device = *device, .key = *key };
 	struct memory *m = memory_lock(db);
 
 	(void)ec;
-	return memory_written(m, list_remove(&m->roots, &wanted));
+	for (size_t i = 0; i < erasing->n; i++) {
+		const struct root_ref *ref = &erasing->refs[i];
+		const struct root_row wanted = { .device = ref->device,
+			.key = ref->key };
+
+		erasing->found[i] = list_remove(&m->roots, &wanted) == JY_OK;
+	}
+	return memory_written(m, JY_OK);
 }
 
 enum jy_err

@@ -224,9 +224,18 @@ enum jy_err store_root_get(struct store *s, const struct device_id *device,
     const struct device_key *key, struct root_row *row,
     struct errctx *ec) JY_CHECK;
 
-/* JY_ENOTFOUND when there is no such row. */
-enum jy_err store_root_delete(struct store *s, const struct device_id *device,
-    const struct device_key *key, struct errctx *ec) JY_CHECK;
+/* The name of a root row. */
+struct root_ref {
+	struct device_id device;
+	struct device_key key;
+};
+
+/*
+ * Delete those of n that are there, in one transaction; found[i] says which
+ * were.  No disk is waited for when none is.
+ */
+enum jy_err store_root_delete(struct store *s, const struct root_ref *refs,
+    size_t n, bool *found, struct errctx *ec) JY_CHECK;
 
 /*
  * Up to cap rows in the order of device, role and generation, behind that of

@@ -11,10 +11,12 @@ store_root_get(struct store *s, const struct device_id *device,
 }
 
 enum jy_err
-store_root_delete(struct store *s, const struct device_id *device,
-    const struct device_key *key, struct errctx *ec)
+store_root_delete(struct store *s, const struct root_ref *refs, size_t n,
+    bool *found, struct errctx *ec)
 {
-	return s->ops->root_delete(s->db, device, key, ec);
+	const struct root_erasing erasing = { refs, n, found };
+
+	return s->ops->root_delete(s->db, &erasing, ec);
 }
 
 enum jy_err

@@ -326,13 +326,17 @@ test_mixed(void **state)
 	struct sim_roots both = { .has_nwk = true, .has_app = true };
 	struct device_row as = for_as(LW_VERSION_NONE), d;
 	const struct release_device *out;
+	struct root_ref ref;
 	struct going g;
+	bool found;
 
 	(void)state;
 	assert_int_equal(allow(NULL), 0);
 	d = add_device(&both, &as);
+	ref = (struct root_ref){ d.id, d.app_key };
 	assert_int_equal(
-	    store_root_delete(t.env.store, &d.id, &d.app_key, NULL), JY_OK);
+	    store_root_delete(t.env.store, &ref, 1, &found, NULL), JY_OK);
+	assert_true(found);
 	out = release(&g, &d.id, false);
 	assert_int_equal(out->err, JY_EACCESS);
 	assert_non_null(strstr(out->ec.text, "AppKey is in the token"));

@@ -70,6 +70,41 @@ has(struct store *s, const struct root_row *row)
 	return err == JY_OK;
 }
 
+/* Was it there? */
+static bool delete (struct store *s, const struct root_row *row)
+{
+	const struct root_ref ref = { row->device, row->key };
+	bool found;
+
+	assert_int_equal(store_root_delete(s, &ref, 1, &found, NULL), JY_OK);
+	return found;
+}
+
+/* Several at once, one of them not there. */
+static void
+test_delete(void **state)
+{
+	struct store *s = store_of(state);
+	const struct root_row rows[] = { root_of(1, 'N', 7, first.current),
+		root_of(1, 'A', 7, first.current),
+		root_of(1, 'N', 8, first.current) };
+	const struct root_ref refs[] = { { rows[0].device, rows[0].key },
+		{ util_device_id(2), rows[0].key },
+		{ rows[2].device, rows[2].key } };
+	bool found[] = { false, true, false };
+
+	assert_int_equal(store_storage_set(s, &none, &first, NULL), JY_OK);
+	assert_int_equal(put(s, 1, rows, 2, NULL), JY_OK);
+	assert_int_equal(put(s, 1, &rows[2], 1, NULL), JY_OK);
+	assert_int_equal(store_root_delete(s, refs, 3, found, NULL), JY_OK);
+	assert_true(found[0]);
+	assert_false(found[1]);
+	assert_true(found[2]);
+	assert_false(has(s, &rows[0]));
+	assert_true(has(s, &rows[1]));
+	assert_false(has(s, &rows[2]));
+}
+
 static void
 test_put(void **state)
 {
@@ -87,11 +122,8 @@ test_put(void **state)
 	assert_int_equal(put(s, 1, rows, 2, &ec), JY_OK);
 	assert_true(has(s, &rows[0]));
 	assert_true(has(s, &rows[1]));
-	assert_int_equal(
-	    store_root_delete(s, &rows[0].device, &rows[0].key, NULL), JY_OK);
-	assert_int_equal(
-	    store_root_delete(s, &rows[0].device, &rows[0].key, NULL),
-	    JY_ENOTFOUND);
+	assert_true(delete (s, &rows[0]));
+	assert_false(delete (s, &rows[0]));
 	assert_false(has(s, &rows[0]));
 	assert_true(has(s, &rows[1]));
 	assert_true(util_has_device(s, 1));
@@ -169,8 +201,7 @@ test_list(void **state)
 		ASSERT_SAME_ROW(root, &got[i], &rows[i]);
 	}
 	/* Behind one that is gone. */
-	assert_int_equal(
-	    store_root_delete(s, &rows[3].device, &rows[3].key, NULL), JY_OK);
+	assert_true(delete (s, &rows[3]));
 	assert_int_equal(
 	    store_root_list(s, &rows[3], got, 1, &n, &more, NULL), JY_OK);
 	assert_int_equal(n, 1);
@@ -247,7 +278,7 @@ test_rotation(void **state)
 	assert_false(util_has_device(s, 3));
 	/* One that is gone is not put back. */
 	b = changes[1].row;
-	assert_int_equal(store_root_delete(s, &b.device, &b.key, NULL), JY_OK);
+	assert_true(delete (s, &b));
 	changes[1] = (struct root_change){ b, b };
 	assert_int_equal(
 	    store_root_replace(s, &changes[1], 1, &replaced, NULL), JY_OK);
@@ -291,6 +322,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_put),
 		CASE(test_put_invalid),
+		CASE(test_delete),
 		CASE(test_device_delete),
 		CASE(test_list),
 		CASE(test_state),
