@@ -56,11 +56,26 @@ write_file(const char *name, const char *text)
 	assert_int_equal(chmod(path, 0600), 0);
 }
 
+/* Of the token in t.dir; borrows until the next time. */
+static struct hsm_config
+token_config(void)
+{
+	static char uri[512];
+
+	(void)snprintf(uri, sizeof(uri),
+	    "pkcs11:token=joins?module-path=/usr/lib/" JY_MULTIARCH
+	    "/softhsm/libsofthsm2.so&pin-source=file:%s/pin",
+	    t.dir);
+	return (struct hsm_config){
+		.uri = uri, .init_args = "", .sessions = 1, .cache = 64
+	};
+}
+
 static void
 open_token(void)
 {
-	char path[128], text[256], uri[512], so_pin[128];
-	struct hsm_config config = { .sessions = 1, .cache = 64 };
+	char path[128], text[256], so_pin[128];
+	struct hsm_config config;
 	struct hsm_setup setup = { .config = &config, .create = true };
 	struct hsm_report report = { 0 };
 	struct errctx ec = ERRCTX_INIT;
@@ -78,13 +93,8 @@ open_token(void)
 	write_file("so-pin", "9876543210\n");
 	(void)snprintf(path, sizeof(path), "%s/softhsm2.conf", t.dir);
 	assert_int_equal(setenv("SOFTHSM2_CONF", path, 1), 0);
-	(void)snprintf(uri, sizeof(uri),
-	    "pkcs11:token=joins?module-path=/usr/lib/" JY_MULTIARCH
-	    "/softhsm/libsofthsm2.so&pin-source=file:%s/pin",
-	    t.dir);
 	(void)snprintf(so_pin, sizeof(so_pin), "file:%s/so-pin", t.dir);
-	config.uri = uri;
-	config.init_args = "";
+	config = token_config();
 	setup.so_pin_source = so_pin;
 	if (hsm_setup(&setup, &created, &ec) != JY_OK ||
 	    hsm_open(&config, &t.hsm, &report, &ec) != JY_OK) {
@@ -93,6 +103,20 @@ open_token(void)
 	assert_int_equal(hsm_import_key(t.hsm, 1, t.import_der,
 			     &t.import_der_len, fingerprint, &ec),
 	    JY_OK);
+}
+
+void
+reopen_token(void)
+{
+	struct hsm_config config = token_config();
+	struct hsm_report report = { 0 };
+	struct errctx ec = ERRCTX_INIT;
+
+	hsm_close(t.hsm);
+	if (hsm_open(&config, &t.hsm, &report, &ec) != JY_OK) {
+		fail_msg("%s", ec.text);
+	}
+	t.env.hsm = t.hsm;
 }
 
 struct secret *
