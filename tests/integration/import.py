@@ -560,5 +560,36 @@ class Import(ImportCase):
                 self.assertNotIn(form, octets, where)
 
 
+class Wrapped(ImportCase):
+    """Keys that stay outside the token."""
+    options = ("--conf", 'custody = "wrapped"')
+    test_good = Import.test_good
+    test_replace = Import.test_replace
+    broken_off = Import.broken_off
+    test_workers_killed = Import.test_workers_killed
+    test_no_clear_key = Import.test_no_clear_key
+    search = Import.search
+    assert_absent = Import.assert_absent
+
+    def wrapped_keys(self):
+        return self.server.ctl("status")["custody"]["wrapped_keys"]
+
+    def test_replace_many(self):
+        """Replaced keys that no session needs are gone at once."""
+        before = self.wrapped_keys()
+        made = self.devices(*["1.1.0"] * 80)
+        self.file(made)
+        self.imports(created=80)
+        self.joins(made[7])
+        self.assertEqual(self.wrapped_keys() - before, 160)
+        twins = [Device(self.server, "1.1.0", dev_eui=d.dev_eui) for d in made]
+        self.file(twins)
+        self.imports("--replace", replaced=80)
+        # Two serve a session.
+        self.assertEqual(self.wrapped_keys() - before, 162)
+        self.joins(twins[7], 2)
+        self.joins(twins[8])
+
+
 if __name__ == "__main__":
     scenario.main()
