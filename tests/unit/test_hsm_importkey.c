@@ -10,18 +10,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "tests/unit/hsm_fixture.h"
-
-static struct token token;
-static struct hsm *hsm;
-
-#define SKIP_WITHOUT_TOKEN() \
-	do { \
-		(void)state; \
-		if (hsm == NULL) { \
-			skip(); \
-		} \
-	} while (0)
+#include "tests/unit/hsm_groups.h"
 
 static size_t
 count(void)
@@ -155,12 +144,6 @@ test_unprepared(void **state)
 }
 
 static void
-script(const char *text)
-{
-	token_write(&token, "script", text, 0600);
-}
-
-static void
 test_faults(void **state)
 {
 	static const struct {
@@ -246,64 +229,6 @@ test_distrust(void **state)
 	hsm_session_put(hsm, s);
 }
 
-static int
-group_setup(enum token_kind kind, bool mocked)
-{
-	if (!token_available(kind)) {
-		return 0;
-	}
-	if (mocked) {
-		token_init_mocked(&token, kind);
-	} else {
-		token_init(&token, kind);
-	}
-	token_prepare(&token);
-	hsm = token_open(&token);
-	return 0;
-}
-
-static int
-setup_softhsm(void **state)
-{
-	(void)state;
-	return group_setup(TOKEN_SOFTHSM, false);
-}
-
-static int
-setup_softokn(void **state)
-{
-	(void)state;
-	return group_setup(TOKEN_SOFTOKN, false);
-}
-
-static int
-setup_mocked(void **state)
-{
-	static char path[96];
-
-	(void)state;
-	assert_int_equal(setenv("P11_MOCK_SCRIPT", "", 1), 0);
-	(void)group_setup(TOKEN_SOFTHSM, true);
-	if (hsm != NULL) {
-		(void)snprintf(path, sizeof(path), "@%s/script", token.dir);
-		hsm_close(hsm);
-		assert_int_equal(setenv("P11_MOCK_SCRIPT", path, 1), 0);
-		script("");
-		hsm = token_open(&token);
-	}
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	hsm_close(hsm);
-	hsm = NULL;
-	token_fini(&token);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -318,13 +243,12 @@ main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_stale),
 	};
-	int failed = 0;
+	const struct hsm_groups groups = {
+		.tests = tests,
+		.test_count = ARRAY_LEN(tests),
+		.faults = faults,
+		.fault_count = ARRAY_LEN(faults),
+	};
 
-	failed += cmocka_run_group_tests_name(
-	    "softhsm", tests, setup_softhsm, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "softokn", tests, setup_softokn, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "mocked", faults, setup_mocked, group_teardown);
-	return failed;
+	return hsm_groups_run(&groups);
 }

@@ -16,10 +16,8 @@
 #include <openssl/x509.h>
 
 #include "hsm/internal.h"
-#include "tests/unit/hsm_fixture.h"
+#include "tests/unit/hsm_groups.h"
 
-static struct token token;
-static struct hsm *hsm;
 static EVP_PKEY *partner;
 static uint8_t partner_der[HSM_PUBLIC_KEY_MAX];
 static size_t partner_der_len;
@@ -35,65 +33,20 @@ der_of(EVP_PKEY *key, uint8_t der[HSM_PUBLIC_KEY_MAX])
 	return (size_t)len;
 }
 
-static int
-group_setup(enum token_kind kind, bool mocked)
+static void
+begin(void)
 {
-	if (!token_available(kind)) {
-		return 0;
-	}
-	if (mocked) {
-		token_init_mocked(&token, kind);
-	} else {
-		token_init(&token, kind);
-	}
-	token_prepare(&token);
-	hsm = token_open(&token);
 	partner = EVP_RSA_gen(2048);
 	assert_non_null(partner);
 	partner_der_len = der_of(partner, partner_der);
-	return 0;
 }
 
-static int
-setup_softhsm(void **state)
+static void
+end(void)
 {
-	(void)state;
-	return group_setup(TOKEN_SOFTHSM, false);
-}
-
-static int
-setup_softokn(void **state)
-{
-	(void)state;
-	return group_setup(TOKEN_SOFTOKN, false);
-}
-
-static int
-setup_mocked(void **state)
-{
-	(void)state;
-	return group_setup(TOKEN_SOFTHSM, true);
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	hsm_close(hsm);
-	hsm = NULL;
 	EVP_PKEY_free(partner);
 	partner = NULL;
-	token_fini(&token);
-	return 0;
 }
-
-#define SKIP_WITHOUT_TOKEN() \
-	do { \
-		(void)state; \
-		if (hsm == NULL) { \
-			skip(); \
-		} \
-	} while (0)
 
 static bool
 is_there(const struct hsm_id *id)
@@ -398,12 +351,6 @@ test_import_copy(void **state)
 
 /* ---- a token that fails ---- */
 
-static void
-script(const char *text)
-{
-	assert_int_equal(setenv("P11_MOCK_SCRIPT", text, 1), 0);
-}
-
 struct fault {
 	const char *script;
 	enum jy_err want;
@@ -523,13 +470,14 @@ main(void)
 		cmocka_unit_test(test_proof_faults),
 		cmocka_unit_test(test_announce_faults),
 	};
-	int failed = 0;
+	const struct hsm_groups groups = {
+		.tests = tests,
+		.test_count = ARRAY_LEN(tests),
+		.faults = fault_tests,
+		.fault_count = ARRAY_LEN(fault_tests),
+		.begin = begin,
+		.end = end,
+	};
 
-	failed += cmocka_run_group_tests_name(
-	    "softhsm", tests, setup_softhsm, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "softokn", tests, setup_softokn, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "mock", fault_tests, setup_mocked, group_teardown);
-	return failed;
+	return hsm_groups_run(&groups);
 }

@@ -17,13 +17,10 @@
 #include <openssl/x509.h>
 
 #include "hsm/internal.h"
-#include "tests/unit/hsm_fixture.h"
+#include "tests/unit/hsm_groups.h"
 
 #define STORAGE 0x11223344U
 #define OTHER 0x11223345U
-
-static struct token token;
-static struct hsm *hsm;
 
 static const uint8_t block[16] = "joinery-keyfile1";
 static const uint8_t key_value[16] = { 0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2,
@@ -80,81 +77,18 @@ receiver_open(const struct receiver *r, const uint8_t *sealed, size_t len,
 /* ---- fixture ---- */
 
 static void
-script(const char *text)
+begin(void)
 {
-	token_write(&token, "script", text, 0600);
-}
-
-static void
-group_setup(enum token_kind kind, bool mocked)
-{
-	if (!token_available(kind)) {
-		return;
-	}
-	if (mocked) {
-		token_init_mocked(&token, kind);
-	} else {
-		token_init(&token, kind);
-	}
-	token_prepare(&token);
-	hsm = token_open(&token);
 	assert_int_equal(hsm_storage_make(hsm, STORAGE, NULL), JY_OK);
 	assert_int_equal(hsm_storage_make(hsm, OTHER, NULL), JY_OK);
 	receiver_make(&receiver, 2048);
 }
 
-static int
-setup_softhsm(void **state)
+static void
+end(void)
 {
-	(void)state;
-	group_setup(TOKEN_SOFTHSM, false);
-	return 0;
-}
-
-static int
-setup_softokn(void **state)
-{
-	(void)state;
-	group_setup(TOKEN_SOFTOKN, false);
-	return 0;
-}
-
-static int
-setup_mocked(void **state)
-{
-	static char path[96];
-
-	(void)state;
-	assert_int_equal(setenv("P11_MOCK_SCRIPT", "", 1), 0);
-	group_setup(TOKEN_SOFTHSM, true);
-	if (hsm != NULL) {
-		(void)snprintf(path, sizeof(path), "@%s/script", token.dir);
-		hsm_close(hsm);
-		assert_int_equal(setenv("P11_MOCK_SCRIPT", path, 1), 0);
-		script("");
-		hsm = token_open(&token);
-	}
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	hsm_close(hsm);
-	hsm = NULL;
-	token_fini(&token);
 	receiver_free(&receiver);
-	return 0;
 }
-
-#define SKIP_WITHOUT_TOKEN() \
-	do { \
-		(void)state; \
-		if (hsm == NULL) { \
-			skip(); \
-		} \
-	} while (0)
 
 static struct hsm_stored
 keep(const char *name, uint32_t storage)
@@ -591,13 +525,14 @@ main(void)
 	const struct CMUnitTest faults[] = {
 		cmocka_unit_test(test_faults),
 	};
-	int failed = 0;
+	const struct hsm_groups groups = {
+		.tests = tests,
+		.test_count = ARRAY_LEN(tests),
+		.faults = faults,
+		.fault_count = ARRAY_LEN(faults),
+		.begin = begin,
+		.end = end,
+	};
 
-	failed += cmocka_run_group_tests_name(
-	    "softhsm", tests, setup_softhsm, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "softokn", tests, setup_softokn, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "mocked", faults, setup_mocked, group_teardown);
-	return failed;
+	return hsm_groups_run(&groups);
 }
