@@ -24,7 +24,8 @@ for row in rows:
     assert row["joins"] == 8000, row
     assert row["bi_joins_per_s"] > 0, row
     assert 0 < row["bi_p50_us"] <= row["bi_p99_us"], row
-    assert row["pkcs11_calls_per_join"] <= 12.0, row
+    # And now and then one that asks whether the token is still there.
+    assert row["pkcs11_calls_per_join"] < 12.05, row
     assert row["fsyncs_per_join"] < {"softhsm": 1.0, "softokn": 0.5}[row["token"]], row
 # SoftHSM keeps some octets of every object it ever made; softokn none.
 assert rows[1]["rss_growth_bytes"] < 2 << 20, rows[1]

@@ -91,12 +91,10 @@ class BenchFleet(unittest.TestCase):
         self.assertGreater(
             row["joins_smallest_cache"]["pkcs11_calls_per_join"], 12)
 
-    def test_each_token_and_size_has_its_figures(self):
-        rows = self.rows("--devices", "200,250")
-        self.assertEqual(
-            [(row["token"], row["devices"]) for row in rows],
-            [("softhsm", 200), ("softhsm", 250),
-             ("softokn", 200), ("softokn", 250)])
+    def test_each_token_has_its_figures(self):
+        rows = self.rows("--devices", "250")
+        self.assertEqual([row["token"] for row in rows],
+                         ["softhsm", "softokn"])
         for row in rows:
             self.assert_row(row, "wrapped")
 
@@ -107,13 +105,14 @@ class BenchFleet(unittest.TestCase):
         self.assert_row(rows[0], "resident")
 
     def test_a_table_for_people(self):
-        done = self.run_bench(*SMALL, "--token", "softokn", "--devices", "200")
+        done = self.run_bench(
+            *SMALL, "--token", "softokn", "--devices", "200,250")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        head, row = done.stdout.splitlines()
+        head, *rows = done.stdout.splitlines()
         self.assertEqual(head.split()[:2], ["token", "devices"])
-        self.assertEqual(row.split()[:2], ["softokn", "200"])
-        self.assertEqual([len(line) for line in (head, row)],
-                         [len(head)] * 2)
+        self.assertEqual([row.split()[:2] for row in rows],
+                         [["softokn", "200"], ["softokn", "250"]])
+        self.assertEqual({len(line) for line in rows}, {len(head)})
 
     def test_wrong_options_are_refused(self):
         for options, why in (
@@ -169,7 +168,7 @@ class BenchFleet(unittest.TestCase):
     def interrupt(self, number, running):
         """Send a signal once a program of that name runs for us."""
         bench = subprocess.Popen(
-            self.command(*SMALL, "--token", "softokn", "--devices", "500000"),
+            self.command(*SMALL, "--token", "softokn", "--devices", "100000"),
             env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE)
         until(lambda: any(running in words.split(b"\0")[0]
@@ -186,7 +185,7 @@ class BenchFleet(unittest.TestCase):
     def test_so_does_one_that_was_killed(self):
         """The process that works, that is, not the guard above it."""
         bench = subprocess.Popen(
-            self.command(*SMALL, "--token", "softokn", "--devices", "500000"),
+            self.command(*SMALL, "--token", "softokn", "--devices", "100000"),
             env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
         until(lambda: any(b"joineryctl" in words.split(b"\0")[0]
