@@ -229,18 +229,18 @@ struct proof {
 static CK_RV
 test_key_ready(struct hsm *hsm)
 {
-	uint8_t blob[HSM_RSA_MAX];
+	uint8_t blob[HSM_RSA_MAX], newest[HSM_FINGERPRINT_LEN];
 	CK_ULONG len = sizeof(blob);
 	CK_RV rv;
 
 	if (hsm->test_key != CK_INVALID_HANDLE) {
 		return CKR_OK;
 	}
+	/* A copy: the unwrapping may look for import keys anew. */
+	memcpy(newest, import_newest(hsm)->fingerprint, sizeof(newest));
 	rv = rsa_encrypt(hsm, hsm_test_key, HSM_TEST_KEY_LEN, blob, &len);
 	return rv == CKR_OK
-	    ? parcel_unwrap(hsm,
-		  &(struct import_unwrap){
-		      import_newest(hsm)->fingerprint, blob, len },
+	    ? parcel_unwrap(hsm, &(struct import_unwrap){ newest, blob, len },
 		  HSM_TEST_KEY_LEN, &hsm->test_key)
 	    : rv;
 }

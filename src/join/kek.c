@@ -330,20 +330,23 @@ kek_rotate(const struct join_env *env, const struct kek_order *order,
 
 /* ---- the end ---- */
 
-static enum jy_err
-destroy(
-    const struct join_env *env, const struct kek_row *row, struct errctx *ec)
+/* Of a row that is gone: nothing uses the key any more, destroyed or not. */
+static void
+destroy(const struct join_env *env, const struct kek_row *row)
 {
+	struct errctx ec = ERRCTX_INIT;
 	struct hsm_id id;
 	enum jy_err err;
 
 	keys_kek_id(row->key_id, &id);
-	err = hsm_key_destroy(env->hsm, &id, ec);
-	if (err == JY_ENOKEY) {
-		err_clear(ec);
-		return JY_OK;
+	err = hsm_key_destroy(env->hsm, &id, &ec);
+	if (err != JY_OK && err != JY_ENOKEY) {
+		log_warn("kek", "an unnamed KEK stays in the token",
+		    "label=\"%s\" generation=%" PRIu32 " key_id=%016" PRIx64
+		    " error=\"%s\"",
+		    row->label, row->generation, row->key_id,
+		    err_detail(&ec, err));
 	}
-	return err;
 }
 
 /* May the generation at place i go? */
@@ -375,7 +378,7 @@ check_retire(const struct join_env *env, const struct kek_set *set, size_t i,
 
 enum jy_err
 kek_retire(const struct join_env *env, const char *label, uint32_t generation,
-    bool at_once, struct errctx *ec)
+    bool at_once, struct kek_row *retired, struct errctx *ec)
 {
 	struct kek_set set;
 	size_t i = 0;
@@ -392,10 +395,13 @@ kek_retire(const struct join_env *env, const char *label, uint32_t generation,
 		err = check_retire(env, &set, i, at_once, ec);
 	}
 	if (err == JY_OK) {
-		err = store_kek_retire(
-		    env->store, label, set.rows[i].generation, ec);
+		err = store_kek_retire(env->store, &set.rows[i], ec);
 	}
-	return err == JY_OK ? destroy(env, &set.rows[i], ec) : err;
+	if (err == JY_OK) {
+		destroy(env, &set.rows[i]);
+		*retired = set.rows[i];
+	}
+	return err;
 }
 
 enum jy_err
@@ -417,7 +423,7 @@ kek_delete(const struct join_env *env, const char *label, struct errctx *ec)
 		err = store_kek_delete(env->store, label, ec);
 	}
 	for (size_t i = 0; err == JY_OK && i < set.n; i++) {
-		err = destroy(env, &set.rows[i], ec);
+		destroy(env, &set.rows[i]);
 	}
 	return err;
 }

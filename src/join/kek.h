@@ -76,10 +76,11 @@ enum jy_err kek_rotate(const struct join_env *env,
 /*
  * Destroy a generation that is not in use; 0: the oldest that is retiring.
  * JY_EINUSE: it is in use, or it was until less than the repeat window ago,
- * unless at_once: answers under it may be under way.
+ * unless at_once: answers under it may be under way.  *retired is what it was.
  */
 enum jy_err kek_retire(const struct join_env *env, const char *label,
-    uint32_t generation, bool at_once, struct errctx *ec) JY_CHECK;
+    uint32_t generation, bool at_once, struct kek_row *retired,
+    struct errctx *ec) JY_CHECK;
 
 /* Destroy a KEK that no peer, device or application names. */
 enum jy_err kek_delete(

@@ -160,8 +160,8 @@ struct store_ops {
 	    struct kek_set *out, struct errctx *ec);
 	enum jy_err (*kek_add)(
 	    struct store_db *db, const struct kek_row *row, struct errctx *ec);
-	enum jy_err (*kek_retire)(struct store_db *db, const char *label,
-	    uint32_t generation, struct errctx *ec);
+	enum jy_err (*kek_retire)(
+	    struct store_db *db, const struct kek_row *row, struct errctx *ec);
 	enum jy_err (*kek_delete)(
 	    struct store_db *db, const char *label, struct errctx *ec);
 	enum jy_err (*kek_list)(struct store_db *db,

@@ -36,9 +36,24 @@ kek_wire_label_taken(const struct kek_row *row, struct errctx *ec)
 }
 
 enum jy_err
-kek_is_last(const struct kek_row *row, struct errctx *ec)
+kek_may_retire(
+    const struct kek_set *set, const struct kek_row *row, struct errctx *ec)
 {
-	return err_set(ec, JY_EINUSE,
-	    "generation %" PRIu32 " is the only one of the KEK \"%s\"",
-	    row->generation, row->label);
+	size_t i = 0;
+
+	while (i < set->n && set->rows[i].generation != row->generation) {
+		i++;
+	}
+	if (i == set->n) {
+		return JY_ENOTFOUND;
+	}
+	if (set->rows[i].key_id != row->key_id) {
+		return err_set(ec, JY_ECONFLICT,
+		    "the KEK \"%s\" was changed meanwhile", row->label);
+	}
+	return set->n > 1
+	    ? JY_OK
+	    : err_set(ec, JY_EINUSE,
+		  "generation %" PRIu32 " is the only one of the KEK \"%s\"",
+		  row->generation, row->label);
 }

@@ -17,6 +17,7 @@ enum jy_err kek_wire_label_taken(
     const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
 /* JY_EINUSE: row is the only generation of its label. */
-enum jy_err kek_is_last(const struct kek_row *row, struct errctx *ec) JY_CHECK;
+enum jy_err kek_may_retire(const struct kek_set *set, const struct kek_row *row,
+    struct errctx *ec) JY_CHECK;
 
 #endif

@@ -141,30 +141,23 @@ lmdb_kek_add(struct store_db *db, const struct kek_row *row, struct errctx *ec)
 static enum jy_err
 kek_drop(struct txn *t, const void *arg)
 {
-	const struct kek_place *place = arg;
+	const struct kek_row *row = arg;
 	struct kek_key key;
-	struct slice at = kek_key_make(&key, place->label, place->generation);
-	struct slice value;
+	struct slice at = kek_key_make(&key, row->label, row->generation);
 	struct kek_set set = { .n = 0 };
-	enum jy_err err = txn_get(t, TABLE_KEKS, at, &value);
+	enum jy_err err = label_read_all(t, row->label, &set);
 
 	if (err == JY_OK) {
-		err = label_read_all(t, place->label, &set);
-	}
-	if (err == JY_OK && set.n == 1) {
-		return kek_is_last(&set.rows[0], t->ec);
+		err = kek_may_retire(&set, row, t->ec);
 	}
 	return err == JY_OK ? txn_del(t, TABLE_KEKS, at) : err;
 }
 
 enum jy_err
-lmdb_kek_retire(struct store_db *db, const char *label, uint32_t generation,
-    struct errctx *ec)
+lmdb_kek_retire(
+    struct store_db *db, const struct kek_row *row, struct errctx *ec)
 {
-	struct kek_place place = { .generation = generation };
-
-	memcpy(place.label, label, strlen(label) + 1);
-	return txn_update(lmdb_of(db), kek_drop, &place, ec);
+	return txn_update(lmdb_of(db), kek_drop, row, ec);
 }
 
 static enum jy_err

@@ -67,8 +67,8 @@ enum jy_err lmdb_kek_get(struct store_db *db, const char *label,
     struct kek_set *out, struct errctx *ec);
 enum jy_err lmdb_kek_add(
     struct store_db *db, const struct kek_row *row, struct errctx *ec);
-enum jy_err lmdb_kek_retire(struct store_db *db, const char *label,
-    uint32_t generation, struct errctx *ec);
+enum jy_err lmdb_kek_retire(
+    struct store_db *db, const struct kek_row *row, struct errctx *ec);
 enum jy_err lmdb_kek_delete(
     struct store_db *db, const char *label, struct errctx *ec);
 enum jy_err lmdb_kek_list(struct store_db *db, const struct kek_place *after,

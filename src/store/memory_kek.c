@@ -91,22 +91,18 @@ mem_kek_add(struct store_db *db, const struct kek_row *row, struct errctx *ec)
 }
 
 enum jy_err
-mem_kek_retire(struct store_db *db, const char *label, uint32_t generation,
-    struct errctx *ec)
+mem_kek_retire(
+    struct store_db *db, const struct kek_row *row, struct errctx *ec)
 {
 	struct memory *m = memory_lock(db);
-	const struct kek_row key = key_of(label, generation);
-	enum jy_err err = JY_ENOTFOUND;
 	struct kek_set set;
+	enum jy_err err = label_read_all(m, row->label, &set);
 
-	if (list_find(&m->keks, &key) != NULL) {
-		err = label_read_all(m, label, &set);
-	}
-	if (err == JY_OK && set.n == 1) {
-		err = kek_is_last(&set.rows[0], ec);
+	if (err == JY_OK) {
+		err = kek_may_retire(&set, row, ec);
 	}
 	return memory_written(
-	    m, err == JY_OK ? list_remove(&m->keks, &key) : err);
+	    m, err == JY_OK ? list_remove(&m->keks, row) : err);
 }
 
 /* JY_EINUSE when somebody names the KEK. */

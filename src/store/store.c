@@ -364,12 +364,10 @@ store_kek_add(struct store *s, const struct kek_row *row, struct errctx *ec)
 }
 
 enum jy_err
-store_kek_retire(
-    struct store *s, const char *label, uint32_t generation, struct errctx *ec)
+store_kek_retire(struct store *s, const struct kek_row *row, struct errctx *ec)
 {
-	return label_ok(label)
-	    ? s->ops->kek_retire(s->db, label, generation, ec)
-	    : JY_ENOTFOUND;
+	return label_ok(row->label) ? s->ops->kek_retire(s->db, row, ec)
+				    : JY_ENOTFOUND;
 }
 
 enum jy_err

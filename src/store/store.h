@@ -327,9 +327,12 @@ enum jy_err store_kek_get(struct store *s, const char *label,
 enum jy_err store_kek_add(
     struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
-/* Remove a generation; JY_EINUSE when the label has no other. */
-enum jy_err store_kek_retire(struct store *s, const char *label,
-    uint32_t generation, struct errctx *ec) JY_CHECK;
+/*
+ * Remove the generation that row names.  JY_ECONFLICT when it is another key
+ * by now, JY_EINUSE when the label has no other.
+ */
+enum jy_err store_kek_retire(
+    struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
 /*
  * Remove all generations.  JY_EINUSE when a peer, device or application names

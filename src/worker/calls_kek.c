@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that manage KEKs. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "src/join/import_key.h"
 #include "src/join/kek.h"
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
@@ -134,7 +137,8 @@ struct ordered {
 };
 
 static enum jy_err
-read_order(const struct asked *a, struct ordered *out, struct errctx *ec)
+read_order(struct call *c, const struct asked *a, struct ordered *out,
+    struct errctx *ec)
 {
 	struct kek_order *o = &out->order;
 	enum jy_err err;
@@ -150,11 +154,15 @@ read_order(const struct asked *a, struct ordered *out, struct errctx *ec)
 	}
 	if (err == JY_OK && a->key != NULL) {
 		o->sealed = &out->sealed;
-		err = convert_sealed("key", a->key, &out->sealed, ec);
+		err = call_sealed(c, "key", a->key, &out->sealed, ec);
 	}
 	if (err == JY_OK && a->copy != NULL) {
 		o->copy = &out->copy;
 		err = read_copy(a->copy, &out->copy, ec);
+		if (err == JY_OK) {
+			err = import_key_check(
+			    c->env, out->copy.key.public_key, ec);
+		}
 	}
 	if (a->for_peer != NULL) {
 		/* An empty one is a wrong one, not none. */
@@ -167,6 +175,29 @@ read_order(const struct asked *a, struct ordered *out, struct errctx *ec)
 
 /* ---- making one ---- */
 
+/* For the audit log: which key it is, and who was given a copy. */
+static void
+note_made(struct call *c, const struct kek_made *made)
+{
+	const struct kek_row *row = &made->row;
+	char kcv[HEX_STR_LEN(STORE_KCV_LEN)],
+	    to[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
+	char active[40] = "";
+
+	hex_format(row->kcv, sizeof(row->kcv), kcv);
+	hex_format(made->copy.public_key, sizeof(made->copy.public_key), to);
+	if (row->active_ms != 0) {
+		(void)snprintf(active, sizeof(active), " active_ms=%" PRIu64,
+		    row->active_ms);
+	}
+	(void)snprintf(c->note, CALL_NOTE_MAX,
+	    "generation=%" PRIu32 " bits=%u check_value=%s%s%s%s"
+	    " wire_label=\"%s\"",
+	    row->generation, row->bits, kcv,
+	    made->copy.len > 0 ? " for_peer=" : "",
+	    made->copy.len > 0 ? to : "", active, row->wire_label);
+}
+
 typedef enum jy_err kek_maker(const struct join_env *env,
     const struct kek_order *order, struct kek_made *out, struct errctx *ec);
 
@@ -177,7 +208,7 @@ make(struct call *c, const struct asked *asked, kek_maker *maker,
 	Joinery__V1__KekAnswer *m;
 	struct ordered ordered;
 	struct kek_made made;
-	enum jy_err err = read_order(asked, &ordered, ec);
+	enum jy_err err = read_order(c, asked, &ordered, ec);
 
 	if (err == JY_OK) {
 		err = maker(c->env, &ordered.order, &made, ec);
@@ -185,6 +216,7 @@ make(struct call *c, const struct asked *asked, kek_maker *maker,
 	if (err != JY_OK) {
 		return convert_absent("KEK", ordered.label, err, ec);
 	}
+	note_made(c, &made);
 	m = convert_new(c->arena, &joinery__v1__kek_answer__descriptor);
 	if (made.copy.len > 0) {
 		m->copy = to_copy(c->arena, &made);
@@ -308,16 +340,21 @@ enum jy_err
 call_kek_retire(struct call *c, struct errctx *ec)
 {
 	const Joinery__V1__KekRetireRequest *q = c->request->kek_retire;
+	bool at_once = q->has_at_once && q->at_once;
 	char label[STORE_LABEL_MAX + 1];
+	struct kek_row retired;
 	enum jy_err err;
 
 	err = convert_name("label", q->label, label, ec);
 	if (err == JY_OK) {
 		err = kek_retire(c->env, label,
-		    q->has_generation ? q->generation : 0,
-		    q->has_at_once && q->at_once, ec);
+		    q->has_generation ? q->generation : 0, at_once, &retired,
+		    ec);
 	}
 	if (err == JY_OK) {
+		(void)snprintf(c->note, CALL_NOTE_MAX,
+		    "generation=%" PRIu32 "%s", retired.generation,
+		    at_once ? " at_once" : "");
 		call_answer_done(c);
 	}
 	return err;

@@ -220,6 +220,7 @@ test_rotation(void **state)
 	uint64_t begin = now_ms;
 	struct kek_made first;
 	struct kek_set set;
+	struct kek_row gone;
 
 	(void)state;
 	t.env.repeat_window_ms = 10000;
@@ -240,11 +241,14 @@ test_rotation(void **state)
 	assert_int_equal(kek_state_of(&set, 0, now_ms), KEK_ACTIVE);
 	assert_int_equal(kek_state_of(&set, 1, now_ms), KEK_PLANNED);
 	assert_int_equal(active_generation("r"), 1);
-	assert_int_equal(kek_retire(&t.env, "r", 0, true, NULL), JY_ENOTFOUND);
+	assert_int_equal(
+	    kek_retire(&t.env, "r", 0, true, &gone, NULL), JY_ENOTFOUND);
 	err_clear(&ec);
-	assert_int_equal(kek_retire(&t.env, "r", 1, true, &ec), JY_EINUSE);
+	assert_int_equal(
+	    kek_retire(&t.env, "r", 1, true, &gone, &ec), JY_EINUSE);
 	assert_string_equal(ec.text, "generation 1 of the KEK r is in use");
-	assert_int_equal(kek_retire(&t.env, "r", 3, true, NULL), JY_ENOTFOUND);
+	assert_int_equal(
+	    kek_retire(&t.env, "r", 3, true, &gone, NULL), JY_ENOTFOUND);
 
 	now_ms = begin + 999;
 	assert_int_equal(active_generation("r"), 1);
@@ -254,28 +258,31 @@ test_rotation(void **state)
 	assert_int_equal(kek_state_of(&set, 1, now_ms), KEK_ACTIVE);
 	now_ms = begin + 10999;
 	err_clear(&ec);
-	assert_int_equal(kek_retire(&t.env, "r", 1, false, &ec), JY_EINUSE);
+	assert_int_equal(
+	    kek_retire(&t.env, "r", 1, false, &gone, &ec), JY_EINUSE);
 	assert_non_null(strstr(ec.text, "another 1 ms"));
 	assert_true(token_has(first.row.key_id));
 	now_ms = begin + 11000;
-	assert_int_equal(kek_retire(&t.env, "r", 0, false, NULL), JY_OK);
+	assert_int_equal(kek_retire(&t.env, "r", 0, false, &gone, NULL), JY_OK);
 	assert_false(token_has(first.row.key_id));
 	assert_int_equal(active_generation("r"), 2);
 	/* The clock went back: what there is goes on being used. */
 	now_ms = begin;
 	assert_int_equal(active_generation("r"), 2);
 	err_clear(&ec);
-	assert_int_equal(kek_retire(&t.env, "r", 2, true, &ec), JY_EINUSE);
+	assert_int_equal(
+	    kek_retire(&t.env, "r", 2, true, &gone, &ec), JY_EINUSE);
 	now_ms = begin + 11000;
 
 	/* One that is planned may be taken back at any time. */
 	assert_int_equal(rotate("r", "named", begin + 99999, NULL), JY_OK);
-	assert_int_equal(kek_retire(&t.env, "r", 3, false, NULL), JY_OK);
+	assert_int_equal(kek_retire(&t.env, "r", 3, false, &gone, NULL), JY_OK);
 	/* One that was replaced just now may go at once, if told so. */
 	assert_int_equal(rotate("r", "named", 0, NULL), JY_OK);
 	assert_int_equal(active_generation("r"), 3);
-	assert_int_equal(kek_retire(&t.env, "r", 2, false, NULL), JY_EINUSE);
-	assert_int_equal(kek_retire(&t.env, "r", 2, true, NULL), JY_OK);
+	assert_int_equal(
+	    kek_retire(&t.env, "r", 2, false, &gone, NULL), JY_EINUSE);
+	assert_int_equal(kek_retire(&t.env, "r", 2, true, &gone, NULL), JY_OK);
 	assert_int_equal(kek_delete(&t.env, "r", NULL), JY_OK);
 	assert_int_equal(
 	    store_kek_get(t.env.store, "r", &set, NULL), JY_ENOTFOUND);

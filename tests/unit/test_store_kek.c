@@ -40,6 +40,14 @@ add(struct store *s, const char *label, uint32_t n)
 }
 
 /* The generations of a label, as digits; "" for none. */
+static enum jy_err
+retire(struct store *s, const char *label, uint32_t n)
+{
+	struct kek_row row = generation(label, n);
+
+	return store_kek_retire(s, &row, NULL);
+}
+
 static const char *
 generations(struct store *s, const char *label)
 {
@@ -123,12 +131,19 @@ test_generations(void **state)
 	    ec.text, "the KEK \"k\" has 8 generations; retire one first");
 	assert_string_equal(generations(s, "k"), "12345678");
 
-	assert_int_equal(store_kek_retire(s, "k", 1, NULL), JY_OK);
-	assert_int_equal(store_kek_retire(s, "k", 1, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_kek_retire(s, "k", 0, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_kek_retire(s, "", 1, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_kek_retire(s, "none", 1, NULL), JY_ENOTFOUND);
-	assert_int_equal(store_kek_retire(s, "k", 5, NULL), JY_OK);
+	/* The same number, another key. */
+	row = generation("k", 3);
+	row.key_id++;
+	err_clear(&ec);
+	assert_int_equal(store_kek_retire(s, &row, &ec), JY_ECONFLICT);
+	assert_string_equal(ec.text, "the KEK \"k\" was changed meanwhile");
+	assert_string_equal(generations(s, "k"), "12345678");
+	assert_int_equal(retire(s, "k", 1), JY_OK);
+	assert_int_equal(retire(s, "k", 1), JY_ENOTFOUND);
+	assert_int_equal(retire(s, "k", 0), JY_ENOTFOUND);
+	assert_int_equal(retire(s, "", 1), JY_ENOTFOUND);
+	assert_int_equal(retire(s, "none", 1), JY_ENOTFOUND);
+	assert_int_equal(retire(s, "k", 5), JY_OK);
 	assert_string_equal(generations(s, "k"), "234678");
 	/* The label is taken, whichever generation is left of it. */
 	row = util_kek("k");
@@ -138,7 +153,8 @@ test_generations(void **state)
 	assert_string_equal(generations(s, "ka"), "1");
 
 	err_clear(&ec);
-	assert_int_equal(store_kek_retire(s, "ka", 1, &ec), JY_EINUSE);
+	row = generation("ka", 1);
+	assert_int_equal(store_kek_retire(s, &row, &ec), JY_EINUSE);
 	assert_string_equal(
 	    ec.text, "generation 1 is the only one of the KEK \"ka\"");
 	assert_int_equal(store_kek_delete(s, "k", NULL), JY_OK);
@@ -168,7 +184,7 @@ test_wire_labels(void **state)
 	strcpy(row.wire_label, "other");
 	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
 	/* What is gone can be had again. */
-	assert_int_equal(store_kek_retire(s, "a", 2, NULL), JY_OK);
+	assert_int_equal(retire(s, "a", 2), JY_OK);
 	row = util_kek("b");
 	strcpy(row.wire_label, "a-2");
 	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
@@ -229,8 +245,8 @@ test_in_use(void **state)
 	assert_int_equal(store_device_put(s, &device, NULL), JY_OK);
 	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
 	assert_non_null(strstr(ec.text, "ns1"));
-	assert_int_equal(store_kek_retire(s, "kek-b", 1, NULL), JY_OK);
-	assert_int_equal(store_kek_retire(s, "kek-b", 2, NULL), JY_EINUSE);
+	assert_int_equal(retire(s, "kek-b", 1), JY_OK);
+	assert_int_equal(retire(s, "kek-b", 2), JY_EINUSE);
 	assert_int_equal(store_peer_delete(s, "ns1", NULL), JY_OK);
 	err_clear(&ec);
 	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
