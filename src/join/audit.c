@@ -14,7 +14,7 @@
 #include "src/base/bytes.h"
 #include "src/base/secret.h"
 
-#define TRIES_MAX 32
+#define TRIES_MAX 1000 /* each lost one is an event of somebody else's */
 #define MAC_DOMAIN "joinery audit" /* its NUL is part of it */
 #define MAC_FORMAT 1
 #define MAC_INPUT_MAX 512
@@ -117,7 +117,10 @@ audit_append(const struct join_env *env, enum audit_event event,
 	if (err == JY_OK) {
 		*out = row;
 	}
-	return err;
+	/* What is to be recorded is done: nobody is to do it again. */
+	return err == JY_ECONFLICT
+	    ? err_replace(ec, JY_EIO, "the audit log grows too fast")
+	    : err;
 }
 
 /* ---- verifying ---- */

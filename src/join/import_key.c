@@ -339,11 +339,13 @@ import_key_drop(const struct join_env *env, struct import_key_name *dropped,
 	}
 	*dropped = keys.previous;
 	keys.previous = (struct import_key_name){ 0 };
-	if (dropped->generation != 0) {
-		err = swap(env, &stored, &keys, ec);
-	}
-	if (err == JY_OK) {
+	if (dropped->generation == 0) {
 		err = clean(env, &count, ec);
+	} else {
+		err = swap(env, &stored, &keys, ec);
+		if (err == JY_OK && clean(env, &count, NULL) != JY_OK) {
+			log_stays("one that was dropped");
+		}
 	}
 	return err == JY_OK && dropped->generation == 0 && count == 0
 	    ? err_set(ec, JY_ENOTFOUND, "there is no import key from before")

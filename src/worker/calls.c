@@ -3,6 +3,7 @@
 #include "src/worker/calls.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "src/worker/convert.h"
 
@@ -274,4 +275,15 @@ call_object(const Joinery__V1__Request *q, char out[CALL_OBJECT_MAX])
 		object_name(name_of(q), out);
 		break;
 	}
+}
+
+void
+call_what(const char *object, const char *note, char out[CALL_NOTE_MAX])
+{
+	if (note[0] != '\0' && strcmp(object, "-") == 0) {
+		(void)snprintf(out, CALL_NOTE_MAX, "%s", note);
+		return;
+	}
+	(void)snprintf(out, CALL_NOTE_MAX, "%s%s%s", object,
+	    note[0] != '\0' ? " " : "", note);
 }

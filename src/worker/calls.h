@@ -21,8 +21,9 @@ struct call {
 	Joinery__V1__Response *response; /* what the handler fills in */
 	struct arena *arena;             /* for what response points to */
 	enum audit_event event;          /* that of the table, unless changed */
-	char *note; /* CALL_NOTE_MAX octets: what the log and the audit log
-		       say of it beside its object; "" for nothing more */
+	bool changed; /* something, even if the call fails: it is recorded */
+	char *note;   /* CALL_NOTE_MAX octets: what the log and the audit log
+			 say of it beside its object; "" for nothing more */
 };
 
 #define CALL_NOTE_MAX (STORE_AUDIT_TEXT_MAX + 1)
@@ -61,6 +62,9 @@ enum jy_err call_allowed(const struct call_def *def, const struct asker *asker,
  */
 void call_object(
     const Joinery__V1__Request *request, char out[CALL_OBJECT_MAX]);
+
+/* The object, and what a call notes beside it; of the object "-" is none. */
+void call_what(const char *object, const char *note, char out[CALL_NOTE_MAX]);
 
 /*
  * What the audit log says of a call: its note, else its object and, of a call

@@ -56,12 +56,8 @@ call_audit_text(const struct call *c, char out[CALL_NOTE_MAX])
 	const Joinery__V1__Request *q = c->request;
 	char object[CALL_OBJECT_MAX];
 
-	if (c->note[0] != '\0') {
-		(void)snprintf(out, CALL_NOTE_MAX, "%s", c->note);
-		return;
-	}
 	call_object(q, object);
-	(void)snprintf(out, CALL_NOTE_MAX, "%s", object);
+	call_what(object, c->note, out);
 	switch ((int)q->call_case) {
 	case JOINERY__V1__REQUEST__CALL_DEVICE_SET:
 		put_names(&q->device_set->base, out);

@@ -77,6 +77,7 @@ call_import_key_rotate(struct call *c, struct errctx *ec)
 	if (q->has_drop_previous && q->drop_previous) {
 		err = import_key_drop(c->env, &dropped, ec);
 		if (err == JY_OK) {
+			c->changed = true;
 			c->event = AUDIT_import_key_dropped;
 			note_fingerprint(c, "dropped", &dropped);
 			err = import_keys_get(c->env, &keys, ec);
@@ -84,6 +85,7 @@ call_import_key_rotate(struct call *c, struct errctx *ec)
 	} else {
 		err = import_key_rotate(c->env, &keys, ec);
 		if (err == JY_OK) {
+			c->changed = true;
 			note_fingerprint(c, "new", &keys.current);
 			note_fingerprint(c, "previous", &keys.previous);
 		}

@@ -89,11 +89,12 @@ run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 		.event = w->def->audit,
 		.note = w->note,
 	};
-	enum jy_err err = w->def->run(&call, ec);
+	enum jy_err err = w->def->run(&call, ec), recorded = JY_OK;
 
-	return err == JY_OK && call.event > AUDIT_ELSEWHERE
-	    ? record(w, &call, ec)
-	    : err;
+	if ((err == JY_OK || call.changed) && call.event > AUDIT_ELSEWHERE) {
+		recorded = record(w, &call, err == JY_OK ? ec : NULL);
+	}
+	return err == JY_OK ? recorded : err;
 }
 
 static enum jy_err

@@ -182,7 +182,7 @@ log_call(const struct work *w)
 {
 	const Joinery__V1__ErrorCode code = errcode_of(w->err);
 	char object[CALL_OBJECT_MAX] = "-", why[REASON_MAX];
-	const char *what = w->note[0] != '\0' ? w->note : object;
+	char what[CALL_NOTE_MAX];
 
 	if (w->def != NULL) {
 		call_object(w->request, object);
@@ -191,6 +191,7 @@ log_call(const struct work *w)
 	    JOINERY__V1__RESPONSE__RESULT_IMPORT_BATCH) {
 		import_object(w, object);
 	}
+	call_what(object, w->note, what);
 	if (w->err == JY_OK) {
 		log_notice("admin", "done",
 		    "request=%s peer=\"%s\" call=%s %s audit=%llu",

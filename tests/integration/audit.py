@@ -42,8 +42,11 @@ class Audit(scenario.Case):
                   'clear_as_ids', "peer", "set", "x", "--role", "as",
                   "--as-id", "as.x", "--uid", "77", "--clear-keys", "yes")
         self.made("peer_delete", 'name="x"', "peer", "delete", "x")
-        self.made("kek_generate", 'name="k"', "kek", "generate", "k",
-                  "--bits", "128")
+        (event,) = self.after(lambda: self.server.ctl(
+            "kek", "generate", "k", "--bits", "128"))
+        self.assertEqual(event["event"], "kek_generate")
+        self.assertRegex(event["text"], '^name="k" generation=1 bits=128 '
+                         'check_value=[0-9a-f]{8} wire_label="k"$')
         self.made("kek_delete", 'name="k"', "kek", "delete", "k")
         self.made("nonces_reset", euis, "nonces", "reset", *device.words)
         self.made("device_delete", euis, "device", "delete", *device.words)
