@@ -117,6 +117,29 @@ release_root(const struct join_env *env, const struct release_batch *batch,
 	    : err;
 }
 
+/* The begin of its fingerprint, for the row and for people. */
+static void
+receiver_name(const struct hsm_ticket *ticket, char out[STORE_RECEIVER_LEN + 1])
+{
+	hex_format(ticket->receiver, STORE_RECEIVER_LEN / 2, out);
+}
+
+/* Two that serve one device would give it the same JoinNonces. */
+static enum jy_err
+check_receiver(const struct release_batch *batch, struct release_device *d)
+{
+	const struct device_row *row = &d->row;
+	char receiver[STORE_RECEIVER_LEN + 1];
+
+	receiver_name(batch->ticket, receiver);
+	return !row->released || row->released_to[0] == '\0' ||
+		strcmp(row->released_to, receiver) == 0
+	    ? JY_OK
+	    : err_set(&d->ec, JY_ERELEASED,
+		  "released already, to the import key that begins with %s",
+		  row->released_to);
+}
+
 static enum jy_err
 release_keys(const struct join_env *env, const struct release_batch *batch,
     struct release_device *d)
@@ -131,6 +154,9 @@ release_keys(const struct join_env *env, const struct release_batch *batch,
 	    row->app_key.generation == 0) {
 		return err_set(
 		    &d->ec, JY_EROOTKEY, "the device has no root key");
+	}
+	if (err == JY_OK) {
+		err = check_receiver(batch, d);
 	}
 	if (err == JY_OK) {
 		err = release_root(env, batch, &d->id, &row->nwk_key,
@@ -152,13 +178,14 @@ struct marking {
 };
 
 static void
-marking_add(
-    const struct join_env *env, struct marking *m, struct release_device *d)
+marking_add(const struct join_env *env, const struct release_batch *batch,
+    struct marking *m, struct release_device *d)
 {
 	struct device_change *c = &m->changes[m->n];
 
 	*c = (struct device_change){ .row = d->row, .ec = &d->ec };
 	c->row.released = true;
+	receiver_name(batch->ticket, c->row.released_to);
 	c->row.changed_ms = env->sys->now_ms();
 	m->list[m->n] = c;
 	m->devices[m->n] = d;
@@ -174,12 +201,13 @@ mark(const struct join_env *env, struct release_batch *batch, struct errctx *ec)
 
 	for (size_t i = 0; i < batch->n; i++) {
 		if (batch->devices[i].err == JY_OK) {
-			marking_add(env, m, &batch->devices[i]);
+			marking_add(env, batch, m, &batch->devices[i]);
 		}
 	}
 	if (m->n > 0) {
 		err = store_device_put_batch(env->store,
 		    (struct device_change *const *)m->list, m->n, ec);
+		batch->marked = err == JY_OK;
 	}
 	for (size_t i = 0; i < m->n && err == JY_OK; i++) {
 		m->devices[i]->err = m->changes[i].err;

@@ -55,6 +55,7 @@ struct release_batch {
 	struct release_device *devices;
 	size_t n;          /* 0..RELEASE_BATCH_MAX, none of them twice */
 	bool keep_serving; /* they go on joining here */
+	bool marked;       /* a result, on failure too: some do no longer */
 };
 
 /*

@@ -130,6 +130,7 @@ static const struct field device_fields_3[] = {
 };
 static const struct field device_fields_4[] = {
 	BOOL(struct device_row, released),
+	TEXT(struct device_row, released_to),
 };
 
 static const struct field app_fields[] = {

@@ -57,6 +57,7 @@ struct key_check {
 };
 
 #define STORE_OLD_KEYS_MAX 8
+#define STORE_RECEIVER_LEN 16 /* hexadecimal digits */
 #define STORE_BLOB_LEN 24
 #define STORE_BINDING_LEN 8
 
@@ -123,6 +124,8 @@ struct device_row {
 	bool resets_join_nonces;
 	bool v10_root_is_app_key;
 	bool released; /* to another Join Server: no joins here */
+	/* To which: the begin of its import key's SHA-256; "": not known. */
+	char released_to[STORE_RECEIVER_LEN + 1];
 	struct device_key nwk_key;
 	struct device_key app_key;
 	struct key_check nwk_check;

@@ -42,6 +42,7 @@ call_apply_settings(const Joinery__V1__DeviceSettings *m,
 	}
 	if (m->has_released) {
 		row->released = m->released;
+		row->released_to[0] = '\0';
 	}
 	if (m->has_v10_root && (unsigned)m->v10_root > V10_ROOT_LAST) {
 		return err_set(

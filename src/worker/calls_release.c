@@ -290,6 +290,7 @@ call_release_batch(struct call *c, struct errctx *ec)
 	struct release_batch batch = { .ticket = &ticket,
 		.n = q->n_devices,
 		.keep_serving = q->has_keep_serving && q->keep_serving };
+	char first[EUI64_STR_LEN], last[EUI64_STR_LEN];
 	enum jy_err err;
 
 	if (q->n_devices == 0 || q->n_devices > RELEASE_BATCH_MAX) {
@@ -307,6 +308,11 @@ call_release_batch(struct call *c, struct errctx *ec)
 	if (err == JY_OK) {
 		answer_batch(c, &batch);
 		note_batch(c, &batch);
+	} else if (batch.marked) {
+		c->changed = true;
+		note_more(c, " failed, marked between first=%s last=%s",
+		    eui64_str(&batch.devices[0].id.dev_eui, first),
+		    eui64_str(&batch.devices[batch.n - 1].id.dev_eui, last));
 	}
 	free(batch.devices);
 	return err;

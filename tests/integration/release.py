@@ -404,7 +404,11 @@ class Release(scenario.Case):
         self.fails("--file", listed, "--strict", status=5,
                    texts=("nothing was released",))
         self.fails("--file", self.list_of([stays, goes]), "--strict",
-                   status=1, texts=("stopped", "--released no"))
+                   status=1, texts=("stopped", "--released no"),
+                   key=self.own_pem)
+        # To another receiver, after it has gone to one.
+        self.fails(*goes.words, status=1, texts=(
+            "DEVICE_RELEASED: released already, to the import key that",))
         self.fails(*stays.words, status=1, texts=("none of the devices",))
         self.assertEqual(self.join(stays, 2), 2)
 

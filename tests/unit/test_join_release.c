@@ -225,6 +225,17 @@ test_release(void **state)
 	assert_int_equal(out->err, JY_OK);
 	assert_int_equal(out->nonces.join_nonce, 1);
 
+	/* To somebody else it is. */
+	d = row_of(&d.id);
+	(void)strcpy(d.released_to, "eeeeeeeeeeeeeeee");
+	assert_int_equal(
+	    registry_device_set(&t.env, &d, NULL, NULL, NULL), JY_OK);
+	out = release(&g, &d.id, false);
+	assert_int_equal(out->err, JY_ERELEASED);
+	assert_non_null(strstr(out->ec.text, "with eeeeeeeeeeeeeeee"));
+	out = release(&g, &d.id, true);
+	assert_int_equal(out->err, JY_ERELEASED);
+
 	/* And it may be taken back. */
 	d = row_of(&d.id);
 	d.released = false;

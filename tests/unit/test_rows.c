@@ -65,6 +65,7 @@ a_device(void)
 	row.activation.roaming_net_ids[0] = 0x600001;
 	row.nwk_check = (struct key_check){ true, { 0xC0, 0xC1, 0xC2, 0xC3 } };
 	row.released = true;
+	(void)strcpy(row.released_to, "ab");
 	return row;
 }
 
@@ -166,7 +167,7 @@ static void
 test_layouts(void **state)
 {
 	static const uint8_t device[] = { 0x04, DEVICE_V1, ACTIVATION_V2,
-		CHECKS_V3, 0x01 /* released */ };
+		CHECKS_V3, 0x01 /* released */, 0x02, 'a', 'b' };
 	static const uint8_t app[] = {
 		0x01, /* version */
 		0x00,
@@ -253,6 +254,7 @@ test_version_1(void **state)
 
 	(void)state;
 	d.released = false;
+	d.released_to[0] = '\0';
 	ASSERT_V1(device, d, device_3);
 	d.nwk_check = (struct key_check){ 0 };
 	ASSERT_V1(device, d, device_2);

@@ -229,7 +229,7 @@ assert_schema(uint8_t version)
 static void
 put_old_rows_raw(unsigned n)
 {
-	const size_t device_new = 22, nonce_new = 3;
+	const size_t device_new = 23, nonce_new = 3;
 	struct device_row device = util_device(n);
 	struct nonce_row nonces = { .join_nonce = 5 };
 	uint8_t buf[ROW_MAX];
@@ -286,7 +286,7 @@ test_keks_raw(void **state)
 	assert_int_equal(store_kek_add(s, &row, NULL), JY_EEXIST);
 	strcpy(row.wire_label, "old-2");
 	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
-	assert_int_equal(store_kek_retire(s, "old", 1, NULL), JY_OK);
+	assert_int_equal(store_kek_retire(s, &set.rows[0], NULL), JY_OK);
 	assert_int_equal(store_kek_get(s, "old", &set, NULL), JY_OK);
 	assert_int_equal(set.n, 1);
 	ASSERT_SAME_ROW(kek, &set.rows[0], &row);
