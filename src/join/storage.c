@@ -154,19 +154,27 @@ is_its_own_fault(enum jy_err err)
 	return err == JY_EFORGED || err == JY_ETOKENREQ;
 }
 
-/* Those of a page that are not under the storage key in use. */
+/*
+ * Those of a page that are not under the storage key in use; *n says how many
+ * there are, and then how many were looked at before the time was over.
+ */
 static enum jy_err
-move_page(const struct join_env *env, const struct root_row *rows, size_t n,
+move_page(const struct join_env *env, const struct root_row *rows, size_t *n,
     uint32_t current, struct storage_move *out, struct errctx *ec)
 {
+	uint64_t end_ms = env->sys->now_ms() + STORAGE_MOVE_MS;
 	struct root_change *changes =
 	    sys_xcalloc(STORAGE_MOVE_MAX, sizeof(changes[0]));
 	size_t count = 0, replaced = 0;
 	enum jy_err err = JY_OK;
 
-	for (size_t i = 0; i < n && err == JY_OK; i++) {
+	for (size_t i = 0; i < *n && err == JY_OK; i++) {
 		struct errctx own = ERRCTX_INIT;
 
+		if (i > 0 && env->sys->now_ms() > end_ms) {
+			*n = i;
+			break;
+		}
 		if (rows[i].storage == current) {
 			continue;
 		}
@@ -198,7 +206,7 @@ storage_move(const struct join_env *env, const struct root_row *after,
 	struct root_row *rows = sys_xcalloc(STORAGE_MOVE_MAX, sizeof(rows[0]));
 	uint32_t current;
 	enum jy_err err = storage_current(env, &current, ec);
-	size_t n = 0;
+	size_t listed, n = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (err == JY_OK) {
@@ -206,8 +214,10 @@ storage_move(const struct join_env *env, const struct root_row *after,
 		    &n, &out->more, ec);
 	}
 	if (err == JY_OK && n > 0) {
+		listed = n;
+		err = move_page(env, rows, &n, current, out, ec);
 		out->last = rows[n - 1];
-		err = move_page(env, rows, n, current, out, ec);
+		out->more = out->more || n < listed;
 	}
 	free(rows);
 	return err;
@@ -217,6 +227,7 @@ enum jy_err
 storage_finish(const struct join_env *env, struct errctx *ec)
 {
 	struct storage_state seen, next;
+	struct errctx own = ERRCTX_INIT;
 	enum jy_err err = store_storage_get(env->store, &seen, ec);
 
 	if (err == JY_OK && seen.old == 0) {
@@ -228,7 +239,14 @@ storage_finish(const struct join_env *env, struct errctx *ec)
 		err = store_storage_set(env->store, &seen, &next, ec);
 	}
 	if (err == JY_OK) {
-		destroy(env, seen.old);
+		err = hsm_storage_destroy(env->hsm, seen.old, &own);
+		return err == JY_OK
+		    ? JY_OK
+		    : err_set(ec, err,
+			  "nothing needs storage key %08x any more, but it "
+			  "stays in the token, and so older copies of the "
+			  "database still open: %s",
+			  seen.old, err_detail(&own, err));
 	}
 	return err;
 }

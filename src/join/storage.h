@@ -40,6 +40,7 @@ enum jy_err storage_replace(const struct join_env *env,
     struct storage_state *state, struct errctx *ec) JY_CHECK;
 
 #define STORAGE_MOVE_MAX 256
+#define STORAGE_MOVE_MS 500 /* so that joins wait no longer */
 
 struct storage_move {
 	uint32_t moved;
@@ -51,8 +52,8 @@ struct storage_move {
 
 /*
  * Wrap the next root keys behind after (NULL: from the first) under the
- * storage key in use.  Keys that are not what they are said to be are left
- * and counted.
+ * storage key in use: as many as there is time for, and at least one.  Keys
+ * that are not what they are said to be are left and counted.
  */
 enum jy_err storage_move(const struct join_env *env,
     const struct root_row *after, struct storage_move *out,
