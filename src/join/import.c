@@ -29,6 +29,31 @@ is_same_key(const struct device_key *key, const struct key_check *check,
 	    memcmp(check->value, wrapped->kcv, sizeof(check->value)) == 0;
 }
 
+/*
+ * The same key is left alone, but with --replace only if it serves: one that
+ * is not what the database says, or is gone from the token, comes anew.
+ */
+static enum jy_err
+is_there(const struct join_env *env, const struct import_batch *batch,
+    const struct device_id *device, const struct device_key *key, bool *there,
+    struct errctx *ec)
+{
+	struct hsm_key *found = NULL;
+	enum jy_err err;
+
+	if (!*there || !batch->replace) {
+		return JY_OK;
+	}
+	err = keys_get_root(env, device, key, &found, ec);
+	hsm_key_put(env->hsm, found);
+	if (err == JY_EFORGED || err == JY_ENOKEY) {
+		err_clear(ec);
+		*there = false;
+		return JY_OK;
+	}
+	return err;
+}
+
 /* One root key: nothing to do, to be added, or to be replaced. */
 static enum jy_err
 plan_root(const char *name, const struct device_key *key,
@@ -129,26 +154,32 @@ check_name(
 /* ---- what is to be done ---- */
 
 static enum jy_err
-plan_keys(const struct import_batch *batch, const struct import_device *d,
-    struct plan *plan, struct errctx *ec)
+plan_keys(const struct join_env *env, const struct import_batch *batch,
+    const struct import_device *d, struct plan *plan, struct errctx *ec)
 {
 	const struct device_row *old = &d->old;
-	enum jy_err err = JY_OK;
+	bool nwk_there =
+	    d->has_nwk && is_same_key(&old->nwk_key, &old->nwk_check, &d->nwk);
+	bool app_there =
+	    d->has_app && is_same_key(&old->app_key, &old->app_check, &d->app);
+	enum jy_err err =
+	    is_there(env, batch, &old->id, &old->nwk_key, &nwk_there, ec);
 	/* An AppKey for 1.1 only cannot become a root as it is. */
 	bool upgrade =
 	    d->row.v10_root_is_app_key && old->app_key.role == KEY_APP;
 
-	if (d->has_nwk &&
-	    !is_same_key(&old->nwk_key, &old->nwk_check, &d->nwk)) {
+	if (err == JY_OK) {
+		err = is_there(
+		    env, batch, &old->id, &old->app_key, &app_there, ec);
+	}
+	if (err == JY_OK && d->has_nwk && !nwk_there) {
 		plan->sources.nwk =
 		    (struct root_source){ .transport = batch->transport,
 			    .wrapped = &d->nwk };
 		err = plan_root(
 		    "NwkKey", &old->nwk_key, &old->nwk_check, batch, plan, ec);
 	}
-	if (err == JY_OK && d->has_app &&
-	    (upgrade ||
-		!is_same_key(&old->app_key, &old->app_check, &d->app))) {
+	if (err == JY_OK && d->has_app && (upgrade || !app_there)) {
 		plan->sources.app =
 		    (struct root_source){ .transport = batch->transport,
 			    .wrapped = &d->app };
@@ -162,16 +193,13 @@ static enum jy_err
 plan_device(const struct join_env *env, const struct import_batch *batch,
     struct import_device *d, struct plan *plan)
 {
-	const struct device_row *old = &d->old;
-	bool rooted =
-	    old->nwk_key.generation != 0 || old->app_key.generation != 0;
 	enum jy_err err = registry_check_device(env, &d->row, &d->ec);
 
 	*plan = (struct plan){ .replaces = false };
 	if (err == JY_OK) {
-		err = plan_keys(batch, d, plan, &d->ec);
+		err = plan_keys(env, batch, d, plan, &d->ec);
 	}
-	if (err == JY_OK && rooted) {
+	if (err == JY_OK && d->old.revision != 0) {
 		err = plan_settings(env, batch, d, plan, &d->ec);
 	}
 	if (err == JY_OK && batch->dry_run) {

@@ -89,13 +89,13 @@ registry_device_delete(
 		err = JY_OK;
 	}
 	if (err == JY_OK) {
+		roots_doom(env, &doomed, id, &row.nwk_key);
+		roots_doom(env, &doomed, id, &row.app_key);
 		err = store_device_delete(env->store, id, ec);
 	}
 	if (err != JY_OK) {
 		return err;
 	}
-	roots_doom(env, &doomed, id, &row.nwk_key);
-	roots_doom(env, &doomed, id, &row.app_key);
 	/* Its sessions are gone: nothing needs an old key. */
 	(void)roots_doom_old(env, &row, &doomed, NULL);
 	roots_destroy(env, &doomed);

@@ -156,7 +156,8 @@ roots_destroy(const struct join_env *env, struct doomed_roots *doomed)
 
 	for (size_t i = 0; i < doomed->n; i++) {
 		if (err == JY_OK) {
-			destroy_one(env, &doomed->refs[i], found[i]);
+			destroy_one(env, &doomed->refs[i],
+			    found[i] || doomed->outside[i]);
 		} else {
 			warn_stays(&doomed->refs[i], err, &ec);
 		}
@@ -168,12 +169,17 @@ void
 roots_doom(const struct join_env *env, struct doomed_roots *doomed,
     const struct device_id *device, const struct device_key *key)
 {
+	struct errctx ec = ERRCTX_INIT;
+	struct root_row row;
+
 	if (key->generation == 0) {
 		return;
 	}
 	if (doomed->n == DOOMED_MAX) {
 		roots_destroy(env, doomed);
 	}
+	doomed->outside[doomed->n] =
+	    store_root_get(env->store, device, key, &row, &ec) == JY_OK;
 	doomed->refs[doomed->n++] = (struct root_ref){ *device, *key };
 }
 

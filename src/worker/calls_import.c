@@ -248,6 +248,7 @@ convert_device(
 	}
 	/* It comes to join here, or comes back. */
 	d->row.released = false;
+	d->row.released_to[0] = '\0';
 	if (err == JY_OK) {
 		err = convert_wrapped(
 		    "nwk_key", m->nwk_key, &d->has_nwk, &d->nwk, ec);

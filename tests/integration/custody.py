@@ -39,9 +39,8 @@ class Custody(scenario.Case):
     def made(self, n, version="1.0.4"):
         return [self.server.device(version) for _ in range(n)]
 
-    def imported(self, n):
-        """n devices, by a sealed key file."""
-        devices = [Device(self.server, "1.0.4") for _ in range(n)]
+    def file(self, devices):
+        """A sealed key file of 1.0.4 devices."""
         path = self.server.dir + "/devices.csv"
         with open(path, "w", opener=lambda p, f: os.open(p, f, 0o600)) as f:
             f.write("join_eui,dev_eui,mac_version,app_key,net_id,as_id\n")
@@ -53,7 +52,12 @@ class Custody(scenario.Case):
             f.write(self.server.ctl("import-key", "show")["pem"])
         keys = self.server.dir + "/devices.keys"
         self.server.ctl("seal", path, "--import-key", pem, "--out", keys)
-        self.assertEqual(self.server.ctl("import", keys)["created"], n)
+        return keys
+
+    def imported(self, n):
+        devices = [Device(self.server, "1.0.4") for _ in range(n)]
+        done = self.server.ctl("import", self.file(devices))
+        self.assertEqual(done["created"], n)
         return devices
 
     def join(self, device, dev_nonce):
@@ -201,10 +205,20 @@ class Custody(scenario.Case):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(device.dev_eui.hex(), done.stderr)
         self.assertIn("storage_key_replaced", self.shown())
-        self.server.ctl("device", "delete", *device.words)
+        self.repair(device)
         self.server.ctl("storage-key", "rotate")
         self.assertNotIn("storage_key_replaced", self.shown())
-        self.join(other, 1)
+        for joining in device, other:
+            self.join(joining, 1)
+
+    def repair(self, device):
+        """The same key once more, in place of what is there."""
+        path = self.file([device])
+        self.assertEqual(self.server.ctl("import", path)["same"], 1)
+        done = self.server.ctl("import", path, "--replace")
+        self.assertEqual((done["same"], done["replaced"]), (0, 1))
+        done = self.server.ctl("import", path, "--replace")
+        self.assertEqual((done["same"], done["replaced"]), (1, 0))
 
     def test_settle(self):
         """Into the token, as far as there is room."""

@@ -182,11 +182,22 @@ class Import(ImportCase):
 
     def test_device_set_before(self):
         """A device without keys gets them; "device set" knows them, too."""
-        (device,) = self.devices("1.0.4")
-        self.server.ctl("device", "set", *device.words, "--as-id", "other")
-        self.file([device])
-        self.imports(created=1)
+        device, odd = self.devices("1.0.4", "1.0.4")
+        settings = "--mac-version", "1.0.4", "--net-id", "000013"
+        self.server.ctl("device", "set", *device.words, *settings,
+                        "--as-id", "as.example.org")
+        self.server.ctl("device", "set", *odd.words, *settings,
+                        "--as-id", "other")
+        self.file([device, odd])
+        summary, stderr, status = self.run_import()
+        self.assertEqual(status, 1)
+        self.assert_counts(summary, dict(created=1, refused=1))
+        self.assertIn("line 6: ALREADY_EXISTS: the device is there with other "
+                      "settings", stderr)
+        self.assertIn("'other'", str(odd.get()))
         self.joins(device)
+        self.imports("--replace", same=1, replaced=1)
+        self.joins(odd)
         other = self.server.device("1.0.4")
         self.file([other])
         self.imports(same=1)
