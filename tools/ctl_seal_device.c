@@ -412,6 +412,12 @@ seal_device_check(
 		    "there is no %s, and 1.1 needs both",
 		    device->has_nwk ? "app_key" : "nwk_key");
 	}
+	if (device->d.device_name[0] != '\0' && device->d.app_name[0] == '\0') {
+		return err_set(ec, JY_EINVAL,
+		    "the device has a name, \"%s\", and no application (app): "
+		    "give it one with --app, or take the name away",
+		    device->d.device_name);
+	}
 	if (allow_weak) {
 		return JY_OK;
 	}

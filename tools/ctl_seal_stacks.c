@@ -120,8 +120,8 @@ tts_keys(struct seal_run *run, const json_t *object, struct errctx *ec)
 	if (err == JY_OK) {
 		err = tts_key(run, object, "app_key", SEAL_APP_KEY, ec);
 	}
+	/* If the version is not said, should it prove to be 1.0.x. */
 	if (err == JY_OK && device->has_nwk && device->has_app &&
-	    device->d.mac_version != LW_VERSION_NONE &&
 	    !lw_version_is_1_1(device->d.mac_version)) {
 		device->d.v10_root = KEYFILE_V10_ROOT_APP;
 	}

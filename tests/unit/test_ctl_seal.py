@@ -108,10 +108,11 @@ class Csv(Seal):
             f"AppEUI;Device EUI;Key;id;x\n{JOIN};{DEV};{APP};a;b\n",
             "--column", "join_eui=appeui", "--column", "dev_eui=Device EUI",
             "--column", "app_key=KEY", "--column", "name=id",
-            "--mac-version", "1.0.4")
+            "--mac-version", "1.0.4", "--app", "m")
         self.assertEqual(device["mac_version"], "1.0.4")
         self.assertEqual(device["app"], APP)
-        self.assertEqual(device["meta"], [["device-name", "a"]])
+        self.assertEqual(device["meta"],
+                         [["app-name", "m"], ["device-name", "a"]])
         self.assertIn("1 of 5 columns are not used", self.stderr)
 
     def test_defaults_give_way(self):
@@ -136,10 +137,16 @@ class Csv(Seal):
     def test_quotes_blanks_and_empty_lines(self):
         one, two = self.sealed(
             f'\n  \n{HEAD},name\n\n "{JOIN}" , {dev(1)},"1.0.3",{APP} ,'
-            f'"a, ""b"""\n   \n{JOIN},{dev(2)},-,{APP},')
-        self.assertEqual(one["meta"], [["device-name", 'a, "b"']])
+            f'"a, ""b"""\n   \n{JOIN},{dev(2)},-,{APP},', "--app", "m")
+        self.assertEqual(one["meta"],
+                         [["app-name", "m"], ["device-name", 'a, "b"']])
         self.assertEqual(two["mac_version"], "-")
-        self.assertEqual(two["meta"], [])
+        self.assertEqual(two["meta"], [["app-name", "m"]])
+
+    def test_a_name_needs_an_application(self):
+        self.refused(f"{HEAD},name,app\n{ROW},lamp,\n",
+                     'line 2: the device has a name, "lamp", and no '
+                     "application")
 
     def test_tabs(self):
         text = f"{HEAD}\n{ROW}\n".replace(",", "\t")
@@ -245,12 +252,13 @@ class JsonLines(Seal):
             {"join_eui": JOIN, "dev_eui": dev(1), "mac_version": "1.1.0",
              "nwk_key": NWK, "app_key": APP, "as_id": None,
              "net_id": ["000013", "600001"], "join_nonce": 17,
-             "dev_nonce": 0, "resets_join_nonces": False, "name": "{\"}"},
+             "dev_nonce": 0, "resets_join_nonces": False, "name": "{\"}",
+             "app": "m"},
             {"join_eui": JOIN, "dev_eui": dev(2), "app_key": APP})))
         self.assertEqual((one["nwk"], one["app"]), (NWK, APP))
         self.assertEqual(one["meta"], [
             ["net-id", "000013"], ["net-id", "600001"],
-            ["device-name", '{"}'], ["resets-join-nonces", "no"],
+            ["app-name", "m"], ["device-name", '{"}'], ["resets-join-nonces", "no"],
             ["join-nonce", "17"], ["dev-nonce", "0"]])
         self.assertEqual(two["meta"], [])
         self.assertRegex(self.stdout, "format *jsonl")
@@ -395,10 +403,10 @@ class ChirpStack(Seal):
             "deviceKeys": {"devEui": DEV, "nwkKey": APP, "appKey": "0" * 32},
             "deviceProfile": {"name": "profile",
                               "macVersion": "LORAWAN_1_0_3",
-                              "supportsOtaa": True}}))
+                              "supportsOtaa": True}}), "--app", "m")
         self.assertEqual(device, {
             "join_eui": JOIN, "dev_eui": DEV, "mac_version": "1.0.3",
-            "app": APP, "meta": [["device-name", "my"]]})
+            "app": APP, "meta": [["app-name", "m"], ["device-name", "my"]]})
         self.assertRegex(self.stdout, "format *chirpstack")
 
     def test_flat_with_version_from_outside(self):
