@@ -216,6 +216,7 @@ keep(const struct join_env *env, const struct hsm_id *id, struct kek_row *row,
     struct errctx *ec)
 {
 	enum jy_err err = kek_prove(env, row, row->proof, ec);
+	bool refused = true;
 
 	row->has_proof = err == JY_OK;
 	if (err == JY_OK) {
@@ -224,8 +225,12 @@ keep(const struct join_env *env, const struct hsm_id *id, struct kek_row *row,
 	}
 	if (err == JY_OK) {
 		err = store_kek_add(env->store, row, ec);
+		/* After another error it may be named all the same. */
+		refused = err == JY_EEXIST || err == JY_ECONFLICT ||
+		    err == JY_EINUSE || err == JY_EINVAL;
 	}
-	if (err != JY_OK && hsm_key_destroy(env->hsm, id, NULL) != JY_OK) {
+	if (err != JY_OK && refused &&
+	    hsm_key_destroy(env->hsm, id, NULL) != JY_OK) {
 		log_warn("kek", "an unnamed KEK stays in the token",
 		    "label=\"%s\"", row->label);
 	}
@@ -330,23 +335,25 @@ kek_rotate(const struct join_env *env, const struct kek_order *order,
 
 /* ---- the end ---- */
 
-/* Of a row that is gone: nothing uses the key any more, destroyed or not. */
-static void
-destroy(const struct join_env *env, const struct kek_row *row)
+/* Of a row that is gone: nothing names the key any more, destroyed or not. */
+static enum jy_err
+destroy(
+    const struct join_env *env, const struct kek_row *row, struct errctx *ec)
 {
-	struct errctx ec = ERRCTX_INIT;
+	struct errctx own = ERRCTX_INIT;
 	struct hsm_id id;
 	enum jy_err err;
 
 	keys_kek_id(row->key_id, &id);
-	err = hsm_key_destroy(env->hsm, &id, &ec);
-	if (err != JY_OK && err != JY_ENOKEY) {
-		log_warn("kek", "an unnamed KEK stays in the token",
-		    "label=\"%s\" generation=%" PRIu32 " key_id=%016" PRIx64
-		    " error=\"%s\"",
-		    row->label, row->generation, row->key_id,
-		    err_detail(&ec, err));
-	}
+	err = hsm_key_destroy(env->hsm, &id, &own);
+	return err == JY_OK || err == JY_ENOKEY
+	    ? JY_OK
+	    : err_set(ec, err,
+		  "generation %" PRIu32
+		  " of the KEK %s is retired, but its key stays in the token, "
+		  "with the CKA_ID 4b%016" PRIx64 ": %s",
+		  row->generation, row->label, row->key_id,
+		  err_detail(&own, err));
 }
 
 /* May the generation at place i go? */
@@ -398,8 +405,8 @@ kek_retire(const struct join_env *env, const char *label, uint32_t generation,
 		err = store_kek_retire(env->store, &set.rows[i], ec);
 	}
 	if (err == JY_OK) {
-		destroy(env, &set.rows[i]);
 		*retired = set.rows[i];
+		err = destroy(env, &set.rows[i], ec);
 	}
 	return err;
 }
@@ -422,8 +429,14 @@ kek_delete(const struct join_env *env, const char *label, struct errctx *ec)
 	if (err == JY_OK) {
 		err = store_kek_delete(env->store, label, ec);
 	}
-	for (size_t i = 0; err == JY_OK && i < set.n; i++) {
-		destroy(env, &set.rows[i]);
+	if (err != JY_OK) {
+		return err;
+	}
+	for (size_t i = 0; i < set.n; i++) {
+		enum jy_err one =
+		    destroy(env, &set.rows[i], err == JY_OK ? ec : NULL);
+
+		err = err == JY_OK ? one : err;
 	}
 	return err;
 }

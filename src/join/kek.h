@@ -76,7 +76,9 @@ enum jy_err kek_rotate(const struct join_env *env,
 /*
  * Destroy a generation that is not in use; 0: the oldest that is retiring.
  * JY_EINUSE: it is in use, or it was until less than the repeat window ago,
- * unless at_once: answers under it may be under way.  *retired is what it was.
+ * unless at_once: answers under it may be under way.
+ * *retired is what it was, set even if its key stays in the token, JY_ETOKEN or
+ * JY_ETOKENREQ.
  */
 enum jy_err kek_retire(const struct join_env *env, const char *label,
     uint32_t generation, bool at_once, struct kek_row *retired,

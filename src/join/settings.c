@@ -173,12 +173,20 @@ has_half_certificate(const struct peer_row *p)
 	return (p->answer_cert[0] != '\0') != (p->answer_key[0] != '\0');
 }
 
+/* In the log an admin without a row is called "uid N". */
+static bool
+is_named_as_uid(const struct peer_row *p)
+{
+	return strncmp(p->name, "uid ", 4) == 0;
+}
+
 /* What a peer must not be; the first that holds is said. */
 static const struct {
 	bool (*holds)(const struct peer_row *p);
 	const char *text;
 } peer_faults[] = {
 	{ is_nameless, "a peer needs a name" },
+	{ is_named_as_uid, "a peer's name does not begin with \"uid \"" },
 	{ is_roleless, "a peer needs a role" },
 	{ proves_nothing,
 	    "a peer needs a credential: certificate name, fingerprint, uid, "

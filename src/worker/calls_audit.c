@@ -31,6 +31,20 @@ is_given(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 	return has != 0;
 }
 
+/* What matters most of a yes or no is which. */
+static const char *
+answer_of(const ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
+{
+	protobuf_c_boolean yes;
+
+	if (f->type != PROTOBUF_C_TYPE_BOOL ||
+	    f->label == PROTOBUF_C_LABEL_REPEATED) {
+		return "";
+	}
+	memcpy(&yes, (const uint8_t *)m + f->offset, sizeof(yes));
+	return yes ? "=yes" : "=no";
+}
+
 /* Names of the fields that a message has, but of those that name a thing. */
 static void
 put_names(const ProtobufCMessage *m, char out[CALL_NOTE_MAX])
@@ -45,8 +59,9 @@ put_names(const ProtobufCMessage *m, char out[CALL_NOTE_MAX])
 		    strcmp(f->name, "id") == 0) {
 			continue;
 		}
-		(void)snprintf(out + len, CALL_NOTE_MAX - len, "%s%s",
-		    strstr(out, before) == NULL ? before : ",", f->name);
+		(void)snprintf(out + len, CALL_NOTE_MAX - len, "%s%s%s",
+		    strstr(out, before) == NULL ? before : ",", f->name,
+		    answer_of(m, f));
 	}
 }
 

@@ -72,6 +72,7 @@ call_storage_replace(struct call *c, struct errctx *ec)
 	if (err != JY_OK) {
 		return err;
 	}
+	c->changed = true;
 	(void)snprintf(c->note, CALL_NOTE_MAX, "new=%08x old=%08x",
 	    state.current, state.old);
 	return call_custody(c, ec);
@@ -152,6 +153,8 @@ call_storage_finish(struct call *c, struct errctx *ec)
 {
 	enum jy_err err = storage_finish(c->env, ec);
 
+	/* The token is asked last. */
+	c->changed = err == JY_ETOKEN || err == JY_ETOKENREQ;
 	if (err == JY_OK) {
 		call_answer_done(c);
 	}

@@ -41,8 +41,10 @@ call_apply_settings(const Joinery__V1__DeviceSettings *m,
 		row->resets_join_nonces = m->resets_join_nonces;
 	}
 	if (m->has_released) {
+		if (row->released != (m->released != 0)) {
+			row->released_to[0] = '\0';
+		}
 		row->released = m->released;
-		row->released_to[0] = '\0';
 	}
 	if (m->has_v10_root && (unsigned)m->v10_root > V10_ROOT_LAST) {
 		return err_set(

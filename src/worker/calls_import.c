@@ -319,6 +319,37 @@ answer_batch(struct call *c, const struct import_batch *batch)
 	c->response->import_batch = m;
 }
 
+/*
+ * What an import adds, its beginning and its end tell; what it overwrites has
+ * an event for each batch.
+ */
+static void
+note_batch(struct call *c, const struct import_batch *batch)
+{
+	const Joinery__V1__ImportBatchRequest *q = c->request->import_batch;
+	const struct import_device *first = NULL, *last = NULL;
+	char a[EUI64_STR_LEN], b[EUI64_STR_LEN];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < batch->n && !batch->dry_run; i++) {
+		if (batch->devices[i].outcome == IMPORT_REPLACED) {
+			first = first == NULL ? &batch->devices[i] : first;
+			last = &batch->devices[i];
+			n++;
+		}
+	}
+	if (n == 0) {
+		return;
+	}
+	c->changed = true;
+	c->event = AUDIT_root_keys_replaced;
+	(void)snprintf(c->note, CALL_NOTE_MAX,
+	    "begin=%llu replaced=%u first=%s last=%s",
+	    (unsigned long long)q->audit_seq, n,
+	    eui64_str(&first->row.id.dev_eui, a),
+	    eui64_str(&last->row.id.dev_eui, b));
+}
+
 enum jy_err
 call_import_batch(struct call *c, struct errctx *ec)
 {
@@ -354,6 +385,7 @@ call_import_batch(struct call *c, struct errctx *ec)
 	if (err == JY_OK) {
 		answer_batch(c, &batch);
 	}
+	note_batch(c, &batch);
 	free(batch.devices);
 	hsm_transport_put(c->env->hsm, batch.transport);
 	return err;

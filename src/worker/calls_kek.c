@@ -182,8 +182,12 @@ note_made(struct call *c, const struct kek_made *made)
 	const struct kek_row *row = &made->row;
 	char kcv[HEX_STR_LEN(STORE_KCV_LEN)],
 	    to[HEX_STR_LEN(HSM_FINGERPRINT_LEN)];
-	char active[40] = "";
+	char active[40] = "", wire_label[sizeof(row->wire_label)];
 
+	memcpy(wire_label, row->wire_label, sizeof(wire_label));
+	for (char *p = wire_label; (p = strchr(p, '"')) != NULL;) {
+		*p = '?'; /* so that it ends where it seems to */
+	}
 	hex_format(row->kcv, sizeof(row->kcv), kcv);
 	hex_format(made->copy.public_key, sizeof(made->copy.public_key), to);
 	if (row->active_ms != 0) {
@@ -195,7 +199,7 @@ note_made(struct call *c, const struct kek_made *made)
 	    " wire_label=\"%s\"",
 	    row->generation, row->bits, kcv,
 	    made->copy.len > 0 ? " for_peer=" : "",
-	    made->copy.len > 0 ? to : "", active, row->wire_label);
+	    made->copy.len > 0 ? to : "", active, wire_label);
 }
 
 typedef enum jy_err kek_maker(const struct join_env *env,
@@ -342,7 +346,7 @@ call_kek_retire(struct call *c, struct errctx *ec)
 	const Joinery__V1__KekRetireRequest *q = c->request->kek_retire;
 	bool at_once = q->has_at_once && q->at_once;
 	char label[STORE_LABEL_MAX + 1];
-	struct kek_row retired;
+	struct kek_row retired = { .generation = 0 };
 	enum jy_err err;
 
 	err = convert_name("label", q->label, label, ec);
@@ -351,10 +355,13 @@ call_kek_retire(struct call *c, struct errctx *ec)
 		    q->has_generation ? q->generation : 0, at_once, &retired,
 		    ec);
 	}
-	if (err == JY_OK) {
+	c->changed = retired.generation != 0;
+	if (c->changed) {
 		(void)snprintf(c->note, CALL_NOTE_MAX,
 		    "generation=%" PRIu32 "%s", retired.generation,
 		    at_once ? " at_once" : "");
+	}
+	if (err == JY_OK) {
 		call_answer_done(c);
 	}
 	return err;
@@ -369,6 +376,8 @@ call_kek_delete(struct call *c, struct errctx *ec)
 	err = convert_name("label", c->request->kek_delete->label, label, ec);
 	if (err == JY_OK) {
 		err = kek_delete(c->env, label, ec);
+		/* The token is asked last. */
+		c->changed = err == JY_ETOKEN || err == JY_ETOKENREQ;
 	}
 	if (err == JY_OK) {
 		call_answer_done(c);

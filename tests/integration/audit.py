@@ -38,8 +38,8 @@ class Audit(scenario.Case):
         self.made("app_set", 'name="meters" set=name,as_id', "app", "set",
                   "meters", "--as-id", "as1")
         self.made("app_delete", 'name="meters"', "app", "delete", "meters")
-        self.made("peer_set", 'name="x" set=name,role,as_ids,uid,clear_keys,'
-                  'clear_as_ids', "peer", "set", "x", "--role", "as",
+        self.made("peer_set", 'name="x" set=name,role,as_ids,uid,clear_keys=yes,'
+                  'clear_as_ids=yes', "peer", "set", "x", "--role", "as",
                   "--as-id", "as.x", "--uid", "77", "--clear-keys", "yes")
         self.made("peer_delete", 'name="x"', "peer", "delete", "x")
         (event,) = self.after(lambda: self.server.ctl(

@@ -172,7 +172,14 @@ class Import(ImportCase):
         self.joins(device, 2)
         self.imports("--replace", "--dry-run", replaced=1, same=1)
         self.joins(device, 3)
+        before = self.server.audit()
         self.imports("--replace", replaced=1, same=1)
+        begin, event, end = self.server.audit()[len(before):]
+        eui = device.dev_eui.hex()
+        self.assertEqual((event["event"], event["text"]), (
+            "root_keys_replaced", "begin=%d replaced=1 first=%s last=%s" % (
+                begin["seq"], eui, eui)))
+        self.assertEqual(end["event"], "import_end")
         self.imports("--replace", same=2)
         self.joins(twin, 4)
         with self.server.tls("ns") as ns:

@@ -890,6 +890,10 @@ test_peers(void **state)
 
 	(void)state;
 	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
+	(void)strcpy(p.name, "uid 7"); /* as an admin is called in the log */
+	assert_int_equal(registry_peer_set(&t.env, &p, &ec), JY_EINVAL);
+	assert_non_null(strstr(ec.text, "begin with"));
+	err_clear(&ec);
 	(void)snprintf(p.name, sizeof(p.name), "x");
 	assert_int_equal(registry_peer_set(&t.env, &p, NULL), JY_EINVAL);
 	p.has_uid = true;

@@ -16,6 +16,9 @@
 #include "src/join/kek_watch.h"
 #include "tests/unit/join_util.h"
 
+/* What kek_retire retired. */
+static struct kek_row gone;
+
 static enum jy_err
 generate(const char *label, uint32_t bits, struct kek_made *out)
 {
@@ -220,7 +223,6 @@ test_rotation(void **state)
 	uint64_t begin = now_ms;
 	struct kek_made first;
 	struct kek_set set;
-	struct kek_row gone;
 
 	(void)state;
 	t.env.repeat_window_ms = 10000;
