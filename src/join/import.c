@@ -38,20 +38,9 @@ is_there(const struct join_env *env, const struct import_batch *batch,
     const struct device_id *device, const struct device_key *key, bool *there,
     struct errctx *ec)
 {
-	struct hsm_key *found = NULL;
-	enum jy_err err;
-
-	if (!*there || !batch->replace) {
-		return JY_OK;
-	}
-	err = keys_get_root(env, device, key, &found, ec);
-	hsm_key_put(env->hsm, found);
-	if (err == JY_EFORGED || err == JY_ENOKEY) {
-		err_clear(ec);
-		*there = false;
-		return JY_OK;
-	}
-	return err;
+	return *there && batch->replace
+	    ? keys_root_serves(env, device, key, there, ec)
+	    : JY_OK;
 }
 
 /* One root key: nothing to do, to be added, or to be replaced. */

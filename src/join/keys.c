@@ -165,6 +165,26 @@ keys_get_root(const struct join_env *env, const struct device_id *device,
 }
 
 enum jy_err
+keys_root_serves(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, bool *serves, struct errctx *ec)
+{
+	struct hsm_key *found = NULL;
+	struct hsm_id id;
+	bool outside;
+	enum jy_err err;
+
+	keys_root_id(device, key, &id);
+	err = fetch_once(env, device, key, &id, &outside, &found, ec);
+	hsm_key_put(env->hsm, found);
+	*serves = err == JY_OK;
+	if (err == JY_EFORGED || err == JY_ENOKEY) {
+		err_clear(ec);
+		return JY_OK;
+	}
+	return err;
+}
+
+enum jy_err
 keys_get_lifetime(struct hsm *hsm, enum lw_key which,
     const struct device_id *device, const struct device_key *nwk_key,
     struct hsm_key *nwk, struct hsm_key **out, struct errctx *ec)

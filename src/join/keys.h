@@ -47,6 +47,14 @@ enum jy_err keys_get_root(const struct join_env *env,
     const struct device_id *device, const struct device_key *key,
     struct hsm_key **out, struct errctx *ec) JY_CHECK;
 
+/*
+ * Could a root key be got?  Not when it is in neither place, or belongs
+ * elsewhere; this process believes what it sees.
+ */
+enum jy_err keys_root_serves(const struct join_env *env,
+    const struct device_id *device, const struct device_key *key, bool *serves,
+    struct errctx *ec) JY_CHECK;
+
 /* Get JSIntKey or JSEncKey, derived from the NwkKey in the token. */
 enum jy_err keys_get_lifetime(struct hsm *hsm, enum lw_key which,
     const struct device_id *device, const struct device_key *nwk_key,

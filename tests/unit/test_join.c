@@ -822,10 +822,17 @@ test_key_not_seen(void **state)
 	struct errctx ec = ERRCTX_INIT;
 	struct hsm_key *key;
 	struct hsm_id id;
+	bool serves;
 
 	(void)state;
 	keys_root_id(&d.id, &d.app_key, &id);
+	assert_int_equal(
+	    keys_root_serves(&t.env, &d.id, &d.app_key, &serves, NULL), JY_OK);
+	assert_true(serves);
 	assert_int_equal(hsm_key_destroy(t.hsm, &id, NULL), JY_OK);
+	assert_int_equal(
+	    keys_root_serves(&t.env, &d.id, &d.app_key, &serves, NULL), JY_OK);
+	assert_false(serves);
 	assert_int_equal(
 	    keys_get_root(&t.env, &d.id, &d.app_key, &key, &ec), JY_ETOKEN);
 	assert_non_null(strstr(ec.text, "it restarts"));
