@@ -585,9 +585,6 @@ class Wrapped(ImportCase):
     test_replace = Import.test_replace
     broken_off = Import.broken_off
     test_workers_killed = Import.test_workers_killed
-    test_no_clear_key = Import.test_no_clear_key
-    search = Import.search
-    assert_absent = Import.assert_absent
 
     def wrapped_keys(self):
         return self.server.ctl("status")["custody"]["wrapped_keys"]
@@ -607,6 +604,13 @@ class Wrapped(ImportCase):
         self.assertEqual(self.wrapped_keys() - before, 162)
         self.joins(twins[7], 2)
         self.joins(twins[8])
+        store = self.server.dir + "/store/"
+        for name in os.listdir(store):
+            with open(store + name, "rb") as f:
+                octets = f.read()
+            for device in made + twins:
+                self.assertNotIn(device.nwk_key, octets)
+                self.assertNotIn(device.app_key, octets)
 
 
 if __name__ == "__main__":

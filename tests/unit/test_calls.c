@@ -82,6 +82,10 @@ test_text(void **state)
 	assert_string_equal(text, "name=\"ns'1\" set=name,uid,basic_user");
 	(void)strcpy(note, "new=1");
 	call_audit_text(&c, text);
+	assert_string_equal(
+	    text, "name=\"ns'1\" new=1 set=name,uid,basic_user");
+	q.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_KEY_ROTATE;
+	call_audit_text(&c, text);
 	assert_string_equal(text, "new=1");
 }
 
