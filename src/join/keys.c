@@ -133,11 +133,6 @@ fetch_root(const struct join_env *env, const struct device_id *device,
 		err_clear(ec);
 		err = fetch_once(env, device, key, id, &outside, out, ec);
 	}
-	if (err == JY_ENOKEY && hsm_distrust(env->hsm)) {
-		return err_replace(ec, JY_ETOKEN,
-		    "this worker does not see the %s; it restarts",
-		    outside ? "storage key" : "root key");
-	}
 	return err == JY_EFORGED
 	    ? err_replace(ec, JY_EFORGED,
 		  "the %s in the database is not bound to this device",

@@ -105,20 +105,6 @@ open_token(void)
 	    JY_OK);
 }
 
-void
-reopen_token(void)
-{
-	struct hsm_config config = token_config();
-	struct hsm_report report = { 0 };
-	struct errctx ec = ERRCTX_INIT;
-
-	hsm_close(t.hsm);
-	if (hsm_open(&config, &t.hsm, &report, &ec) != JY_OK) {
-		fail_msg("%s", ec.text);
-	}
-	t.env.hsm = t.hsm;
-}
-
 struct secret *
 random_secret(size_t len)
 {

@@ -39,9 +39,6 @@ extern void (*meanwhile)(void);
 int set_up(void **state);
 int tear_down(void **state);
 
-/* As a worker that starts anew. */
-void reopen_token(void);
-
 struct secret *random_secret(size_t len);
 
 /* Seal as an admin's tool does; out borrows from sealed. */
