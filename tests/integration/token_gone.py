@@ -59,7 +59,9 @@ class TokenGone(scenario.Case):
 
 class NothingForANewWorker(scenario.Case):
     """A worker is killed while a replacement lacks something: joineryd and
-    the other worker go on, and all is well when it is back."""
+    the other worker go on, and all is well when it is back.  Each has a server
+    of its own: after trouble the tries are so far apart that the other worker
+    finds the token gone before three of them have failed."""
 
     def joins(self):
         return {w.pid: c.value for w in self.server.status().workers
@@ -96,10 +98,14 @@ class NothingForANewWorker(scenario.Case):
         self.assertEqual(self.server.lines("stopping"), [])
         self.serves()
 
+
+class NoToken(NothingForANewWorker):
     def test_token(self):
         (token,) = glob.glob(self.server.dir + "/tokens/*")
         self.while_away(token)
 
+
+class NoPin(NothingForANewWorker):
     def test_pin(self):
         self.while_away(self.server.dir + "/pin")
 
