@@ -71,6 +71,13 @@ class ImportCase(scenario.Case):
         self.assert_counts(summary, counts)
         return summary
 
+    def imports_partly(self, *options, **counts):
+        """Some lines are refused, with these counts; what stood on stderr."""
+        summary, stderr, status = self.run_import(*options)
+        self.assertEqual(status, 1, stderr)
+        self.assert_counts(summary, counts)
+        return stderr
+
     def assert_counts(self, summary, counts):
         for name in "created", "same", "replaced", "refused":
             self.assertEqual(summary[name], counts.get(name, 0), summary)

@@ -24,7 +24,7 @@ extern struct hsm *hsm; /* NULL: such a token is not installed */
 void script(const char *text);
 
 struct hsm_groups {
-	const struct CMUnitTest *tests, *faults;
+	const struct CMUnitTest *tests, *faults; /* faults: or none */
 	size_t test_count, fault_count;
 	/* With the token open, and when it is closed; or NULL. */
 	void (*begin)(void);

@@ -12,11 +12,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "tests/unit/hsm_fixture.h"
-
-/* The group's token, prepared once: RSA keys take their time. */
-static struct token token;
-static struct hsm *hsm;
+#include "tests/unit/hsm_groups.h"
 
 /* RFC 4493, section 4. */
 static const uint8_t rfc4493_key[16] = { 0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae,
@@ -61,50 +57,6 @@ static const struct {
 		0x79, 0x05, 0x81, 0x8a, 0x2a, 0x93, 0xc8, 0x19, 0x1e, 0x7d,
 		0x6e, 0x8a, 0xe7 } },
 };
-
-static int
-group_setup(enum token_kind kind)
-{
-	if (!token_available(kind)) {
-		return 0;
-	}
-	token_init(&token, kind);
-	token_prepare(&token);
-	hsm = token_open(&token);
-	return 0;
-}
-
-static int
-setup_softhsm(void **state)
-{
-	(void)state;
-	return group_setup(TOKEN_SOFTHSM);
-}
-
-static int
-setup_softokn(void **state)
-{
-	(void)state;
-	return group_setup(TOKEN_SOFTOKN);
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	hsm_close(hsm);
-	hsm = NULL;
-	token_fini(&token);
-	return 0;
-}
-
-#define SKIP_WITHOUT_TOKEN() \
-	do { \
-		(void)state; \
-		if (hsm == NULL) { \
-			skip(); \
-		} \
-	} while (0)
 
 static void
 import_as(const char *name, const uint8_t *key, size_t len,
@@ -801,11 +753,10 @@ main(void)
 		cmocka_unit_test(test_all_pinned),
 		cmocka_unit_test(test_threads),
 	};
-	int failed = 0;
+	const struct hsm_groups groups = {
+		.tests = tests,
+		.test_count = ARRAY_LEN(tests),
+	};
 
-	failed += cmocka_run_group_tests_name(
-	    "softhsm", tests, setup_softhsm, group_teardown);
-	failed += cmocka_run_group_tests_name(
-	    "softokn", tests, setup_softokn, group_teardown);
-	return failed;
+	return hsm_groups_run(&groups);
 }
