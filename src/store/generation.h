@@ -16,7 +16,7 @@ enum jy_err kek_may_follow(const struct kek_set *set, const struct kek_row *row,
 enum jy_err kek_wire_label_taken(
     const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
-/* JY_EINUSE: row is the only generation of its label. */
+/* JY_ENOTFOUND, JY_ECONFLICT, JY_EINUSE as from store_kek_retire. */
 enum jy_err kek_may_retire(const struct kek_set *set, const struct kek_row *row,
     struct errctx *ec) JY_CHECK;
 

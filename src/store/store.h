@@ -328,8 +328,9 @@ enum jy_err store_kek_add(
     struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
 /*
- * Remove the generation that row names.  JY_ECONFLICT when it is another key
- * by now, JY_EINUSE when the label has no other.
+ * Remove the generation that row names.  JY_ENOTFOUND when there is none,
+ * JY_ECONFLICT when it is another key by now, JY_EINUSE when the label has no
+ * other.
  */
 enum jy_err store_kek_retire(
     struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;

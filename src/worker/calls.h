@@ -67,9 +67,9 @@ void call_object(
 void call_what(const char *object, const char *note, char out[CALL_NOTE_MAX]);
 
 /*
- * What the audit log says of a call: its note, else its object and, of a call
- * that sets something, the names of the fields that were given; never a value
- * that could be a key.  In calls_audit.c.
+ * What the audit log says of a call: its object, its note and, of a call that
+ * sets something, the names of the fields that were given, of a yes or no also
+ * which; never a value that could be a key.  In calls_audit.c.
  */
 void call_audit_text(const struct call *c, char out[CALL_NOTE_MAX]);
 
