@@ -48,6 +48,11 @@ struct hsm_config {
 	const char *init_args; /* CK_C_INITIALIZE_ARGS.pReserved, or "" */
 	unsigned sessions;     /* beside the anchor session; >= 1 */
 	unsigned cache;        /* session-object copies to keep; >= 16 */
+			       /*
+				* Where a file is made to take turns with other processes, once the
+				* directory is there (hsm/turn.c); it outlives the hsm; NULL: alone.
+				*/
+	const char *turn_dir;
 	/* Policy guarantees to insist on: names of enum hsm_policy. */
 	const char *const *require;
 	size_t require_count;
@@ -435,14 +440,6 @@ enum jy_err hsm_key_import_copy(struct hsm *hsm,
     const struct hsm_target *target, const struct hsm_copy *copy,
     const uint8_t kcv[HSM_KCV_LEN], struct errctx *ec) JY_CHECK;
 
-/*
- * Let other processes see what this one has made in the token.  SoftHSM reads
- * a token's directory when it has changed; who does so while a key is being
- * written sees nothing of it, and looks again only when something changes once
- * more.  So something does: an object is made and destroyed.
- */
-enum jy_err hsm_announce(struct hsm *hsm, struct errctx *ec) JY_CHECK;
-
 /* A key that everybody knows, for what proves that two KEKs are one. */
 #define HSM_TEST_KEY_LEN 16
 extern const uint8_t hsm_test_key[HSM_TEST_KEY_LEN];
@@ -490,14 +487,6 @@ enum jy_err hsm_import_keys(struct hsm *hsm, bool look,
 /* Make one of a generation that the token never had; it takes seconds. */
 enum jy_err hsm_import_key_make(
     struct hsm *hsm, uint32_t generation, struct errctx *ec) JY_CHECK;
-
-/*
- * A key that must be there is not: does this process perhaps not see it?
- * SoftHSM loses sight of what another process makes in the token while this
- * one makes something, too, and only a new process sees it then.  If this one
- * has, true; hsm_canary is JY_ETOKEN from then on, so that it ends.
- */
-bool hsm_distrust(struct hsm *hsm) JY_CHECK;
 
 /* JY_ENOKEY when there is none of that generation; never the last one. */
 enum jy_err hsm_import_key_destroy(

@@ -399,8 +399,7 @@ destroy(struct hsm *hsm, void *arg)
 	if (key == NULL) {
 		return RV_NONE;
 	}
-	atomic_store(&hsm->wrote, true);
-	return P11(hsm, C_DestroyObject(hsm->anchor, key->handle));
+	return object_erase(hsm, key->handle);
 }
 
 enum jy_err

@@ -268,7 +268,7 @@ struct hsm_id id_of_text(const char *text);
 
 #define ID_CANARY "joinery-canary"
 #define ID_IMPORT "joinery-import"
-#define ID_PASSING "joinery-passing"
+
 #define ID_AUDIT "joinery-audit"
 
 CK_RV index_load(struct hsm *hsm);
@@ -288,6 +288,8 @@ CK_RV object_lookup(
  */
 CK_RV object_copy(struct hsm *hsm, CK_OBJECT_HANDLE original,
     CK_OBJECT_HANDLE *out, bool *owned);
+/* Destroy one token object. */
+CK_RV object_erase(struct hsm *hsm, CK_OBJECT_HANDLE handle);
 /* Destroy every token object of that ID; their number is added to *count. */
 CK_RV object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count);
 
@@ -532,6 +534,19 @@ enum jy_err mechanism_probe(
 struct hsm_check *report_add(struct hsm_report *report, bool needed, bool ok,
     const char *name) __attribute__((returns_nonnull));
 
+/* ---- turn.c ---- */
+
+/* Whether this module's token objects are made and destroyed in turns. */
+void turn_learn(struct hsm *hsm);
+
+/* For opening the token: wait for the turn of this process, and end it. */
+void turn_take(struct hsm *hsm);
+void turn_leave(struct hsm *hsm);
+
+/* Under the lane, around what makes or destroys one token object. */
+void turn_to_write(struct hsm *hsm);
+void turn_written(struct hsm *hsm);
+
 /* ---- token.c ---- */
 
 struct hsm {
@@ -541,6 +556,10 @@ struct hsm {
 	P11KitUri *uri;
 	CK_SLOT_ID slot;
 	CK_FLAGS token_flags;
+
+	const char *turn_dir; /* NULL: none */
+	int turn_fd;          /* -1: not open */
+	bool writes_in_turns;
 
 	_Atomic uint64_t calls;
 	_Atomic uint64_t misses;
@@ -560,8 +579,7 @@ struct hsm {
 	bool canary_known;
 
 	CK_OBJECT_HANDLE audit;
-	_Atomic bool wrote;      /* made or destroyed a token object */
-	_Atomic bool distrusted; /* may not see what others made */
+
 	struct import_key imports[HSM_IMPORT_KEYS_MAX]; /* by generation */
 	size_t import_count;
 

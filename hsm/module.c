@@ -101,7 +101,9 @@ module_initialize(struct hsm *hsm, struct errctx *ec)
 	if (hsm->init_args[0] != '\0') {
 		init.args.pReserved = hsm->init_args;
 	}
+	turn_take(hsm);
 	rv = P11(hsm, C_Initialize(&init));
+	turn_leave(hsm);
 	if (rv != CKR_OK) {
 		return err_set(ec, JY_ETOKEN,
 		    "C_Initialize: %s; does the module find its own "
@@ -109,6 +111,7 @@ module_initialize(struct hsm *hsm, struct errctx *ec)
 		    rv_name(rv, name));
 	}
 	hsm->initialised = true;
+	turn_learn(hsm);
 	return JY_OK;
 }
 
@@ -120,6 +123,7 @@ module_open(struct hsm *hsm, const struct hsm_config *config, struct errctx *ec)
 
 	hsm->uri = p11_kit_uri_new();
 	jy_assert(hsm->uri != NULL);
+	hsm->turn_dir = config->turn_dir;
 	hsm->init_args =
 	    sys_xstrdup(config->init_args != NULL ? config->init_args : "");
 	err = uri_parse(hsm, config->uri, ec);
@@ -163,8 +167,8 @@ module_restart(struct hsm *hsm, struct errctx *ec)
 	return module_initialize(hsm, ec);
 }
 
-enum jy_err
-module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
+static enum jy_err
+find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
 {
 	CK_SLOT_ID slots[SLOTS_MAX];
 	CK_ULONG count = SLOTS_MAX;
@@ -199,6 +203,17 @@ module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
 		    "token URI: %u tokens match; add serial=", matches);
 	}
 	return matches == 1 ? JY_OK : JY_ENOTFOUND;
+}
+
+enum jy_err
+module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
+{
+	enum jy_err err;
+
+	turn_take(hsm);
+	err = find_token(hsm, out, ec);
+	turn_leave(hsm);
+	return err;
 }
 
 /* A PKCS#11 text is padded with spaces and has no NUL. */

@@ -273,6 +273,17 @@ object_copy(struct hsm *hsm, CK_OBJECT_HANDLE original, CK_OBJECT_HANDLE *out,
 }
 
 CK_RV
+object_erase(struct hsm *hsm, CK_OBJECT_HANDLE handle)
+{
+	CK_RV rv;
+
+	turn_to_write(hsm);
+	rv = P11(hsm, C_DestroyObject(hsm->anchor, handle));
+	turn_written(hsm);
+	return rv;
+}
+
+CK_RV
 object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 {
 	CK_OBJECT_HANDLE found;
@@ -288,8 +299,7 @@ object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 		if (rv != CKR_OK || n == 0) {
 			return rv;
 		}
-		atomic_store(&hsm->wrote, true);
-		rv = P11(hsm, C_DestroyObject(hsm->anchor, found));
+		rv = object_erase(hsm, found);
 		if (rv != CKR_OK) {
 			return rv;
 		}

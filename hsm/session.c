@@ -108,10 +108,12 @@ login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 	char name[RV_NAME_MAX];
 	CK_RV rv;
 
+	turn_take(hsm);
 	rv = P11(hsm,
 	    C_Login(hsm->anchor, CKU_USER,
 		pin != NULL ? p11_in(secret_bytes(pin)) : NULL,
 		pin != NULL ? secret_len(pin) : 0));
+	turn_leave(hsm);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		return JY_OK;
 	}
@@ -352,26 +354,12 @@ lane_run(struct hsm *hsm, lane_work *work, void *arg, const char *what,
 	return rv == CKR_OK ? JY_OK : session_fail(&hsm->scratch, what, rv, ec);
 }
 
-bool
-hsm_distrust(struct hsm *hsm)
-{
-	if (!atomic_load(&hsm->wrote)) {
-		return false;
-	}
-	atomic_store(&hsm->distrusted, true);
-	return true;
-}
-
 enum jy_err
 hsm_canary(struct hsm *hsm, struct hsm_session *s, struct errctx *ec)
 {
 	CK_RV rv = canary_verdict(s);
 	char name[RV_NAME_MAX];
 
-	if (atomic_load(&hsm->distrusted)) {
-		return err_set(ec, JY_ETOKEN,
-		    "this process does not see all keys of the token");
-	}
 	if (rv != CKR_OK && rv_class(rv) != RV_TOKEN) {
 		rv = canary_verdict(s); /* in a session of its own */
 	}

@@ -336,12 +336,17 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
     template_maker *make, void *arg, CK_OBJECT_HANDLE *out)
 {
 	struct making m = { spec, make, arg, out };
+	CK_RV rv;
 
 	if (spec->token) {
-		atomic_store(&hsm->wrote, true);
+		turn_to_write(hsm);
 	}
-	return try_relaxed(
+	rv = try_relaxed(
 	    hsm, spec->token, template_table[spec->row].may, make_once, &m);
+	if (spec->token) {
+		turn_written(hsm);
+	}
+	return rv;
 }
 
 /* The half that stays: may unwrap by OAEP, nothing else. */
@@ -396,7 +401,6 @@ make_pair(struct hsm *hsm, void *arg)
 	put_bool(&pub, CKA_VERIFY, false);
 	put_bool(&pub, CKA_WRAP, false);
 	build_import_private(&priv, hsm, p->id);
-	atomic_store(&hsm->wrote, true);
 	return P11(hsm,
 	    C_GenerateKeyPair(hsm->anchor, &generate, pub.attr, pub.count,
 		priv.attr, priv.count, p->public, p->private));
@@ -407,6 +411,10 @@ template_import_pair(struct hsm *hsm, const struct hsm_id *id,
     CK_OBJECT_HANDLE *public, CK_OBJECT_HANDLE *private)
 {
 	struct pair p = { id, public, private };
+	CK_RV rv;
 
-	return try_relaxed(hsm, true, 0, make_pair, &p);
+	turn_to_write(hsm);
+	rv = try_relaxed(hsm, true, 0, make_pair, &p);
+	turn_written(hsm);
+	return rv;
 }

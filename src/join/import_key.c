@@ -137,11 +137,6 @@ see_key(const struct join_env *env, const struct import_key_name *name,
 	enum jy_err err = hsm_import_key(
 	    env->hsm, name->generation, der, len, fingerprint, ec);
 
-	if (err == JY_ENOKEY && hsm_distrust(env->hsm)) {
-		return err_replace(ec, JY_ETOKEN,
-		    "this worker does not see import key %u; it restarts",
-		    name->generation);
-	}
 	return err == JY_OK &&
 		memcmp(fingerprint, name->fingerprint, sizeof(fingerprint)) != 0
 	    ? err_set(ec, JY_ENOKEY,

@@ -52,12 +52,7 @@ make(const struct join_env *env, const struct storage_state *seen,
 	if (err != JY_OK) {
 		return err;
 	}
-	/* Any worker may need it as soon as it is named. */
-	err = hsm_announce(env->hsm, ec);
-	if (err != JY_OK) {
-		destroy(env, next.current);
-		return err;
-	}
+
 	err = store_storage_set(env->store, seen, &next, ec);
 	if (err == JY_ECONFLICT) {
 		/* After another error it may be named all the same. */

@@ -24,6 +24,7 @@
 
 #define META_TOKEN "token" /* the canary's answer, in the store */
 #define REFUSAL_FLUSH_MS 1000
+#define ORPHAN_S 10
 
 static enum worker_status
 status_of(enum jy_err err)
@@ -50,6 +51,7 @@ token_config(const struct conf *conf)
 	return (struct hsm_config){
 		.uri = conf->token_uri,
 		.init_args = conf->token_init_args,
+		.turn_dir = conf->store,
 		.sessions = (unsigned)conf->sessions,
 		.cache = (unsigned)conf->key_cache,
 		.require = (const char *const *)conf->token_require.items,
@@ -198,20 +200,33 @@ say_hello(const struct hsm_report *report, struct errctx *ec)
 	    WORKER_FD_CORRIDOR, buf, FRAME_HEAD_LEN + len, ec);
 }
 
+/* The front is dead: what is being done has this long; SIGALRM kills. */
+static void
+orphaned(int signo)
+{
+	(void)signo;
+	(void)alarm(ORPHAN_S);
+}
+
 /*
  * The end of the corridor ends a worker, in order; a terminal or a service
- * manager that signals the whole group must not come before it.  If the front
- * dies, nobody is left to wait for.
+ * manager that signals the whole group must not come before it.  Nor must the
+ * death of the front: a process that is killed while it writes to a token may
+ * leave it useless, SoftHSM's above all, which empties a file and then fills
+ * it.
  */
 static void
-ignore_signals(void)
+choose_signals(void)
 {
 	static const int ignored[] = { SIGHUP, SIGINT, SIGPIPE, SIGTERM };
+	const struct sigaction action = { .sa_handler = orphaned,
+		.sa_flags = SA_RESTART };
 
 	for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
 		(void)signal(ignored[i], SIG_IGN);
 	}
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)sigaction(SIGUSR1, &action, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGUSR1);
 }
 
 /* Under joineryd: descriptors 3, 4, 5. */
@@ -226,7 +241,7 @@ run_worker(bool later)
 	struct conf *conf = NULL;
 	enum jy_err err;
 
-	ignore_signals();
+	choose_signals();
 	err = conf_load("/proc/self/fd/4", &conf, &ec);
 	if (err != JY_OK) {
 		goto out;

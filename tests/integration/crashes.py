@@ -14,6 +14,15 @@ from load import Load, judge
 from scenario import BIN, until
 
 
+def runs(pid):
+    """Is it a process that has not ended?"""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 class Crashes(scenario.Case):
     options = ("--conf", "session-keep = 100", "--conf",
                "repeat-window = 0")
@@ -55,12 +64,16 @@ class Crashes(scenario.Case):
         self.assertIn("TIMEOUT", [e for load in loads for e in load.errors])
 
     def kill_joineryd(self, loads):
+        orphans = []
         for _ in range(4):
             self.more_joins(loads)
+            orphans += [w.pid for w in self.server.status().workers]
             self.server.kill()
             self.server.start(wait=False)
         self.more_joins(loads)
         self.server.wait_ready()
+        until(lambda: not any(runs(pid) for pid in orphans),
+              "the workers of those that were killed have ended")
 
     def test_joineryd(self):
         loads = self.load(self.kill_joineryd)

@@ -97,7 +97,7 @@ class Trouble(ImportCase):
 
     def test_token_gone(self):
         """The import gives up, says why, and goes on when it is back."""
-        made, running = self.begun("--timeout", "1000")
+        made, running = self.begun("--timeout", "5000")
         self.away()
         out, err = running.communicate(timeout=60)
         self.assertNotEqual(running.returncode, 0, (out, err))

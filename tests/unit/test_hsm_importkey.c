@@ -208,27 +208,6 @@ test_stale(void **state)
 	assert_int_equal(import(&s, "stale"), JY_OK);
 }
 
-/* What was made by others may be hidden from one that made something. */
-static void
-test_distrust(void **state)
-{
-	struct hsm_session *s;
-
-	SKIP_WITHOUT_TOKEN();
-	assert_int_equal(hsm_import_key_make(hsm, 77, NULL), JY_OK);
-	assert_int_equal(hsm_import_key_destroy(hsm, 77, NULL), JY_OK);
-	assert_true(hsm_distrust(hsm));
-	s = hsm_session_get(hsm);
-	assert_int_equal(hsm_canary(hsm, s, NULL), JY_ETOKEN);
-	hsm_session_put(hsm, s);
-	hsm_close(hsm);
-	hsm = token_open(&token);
-	assert_false(hsm_distrust(hsm));
-	s = hsm_session_get(hsm);
-	assert_int_equal(hsm_canary(hsm, s, NULL), JY_OK);
-	hsm_session_put(hsm, s);
-}
-
 int
 main(void)
 {
@@ -237,7 +216,6 @@ main(void)
 		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_unprepared),
-		cmocka_unit_test(test_distrust),
 	};
 	const struct CMUnitTest faults[] = {
 		cmocka_unit_test(test_faults),

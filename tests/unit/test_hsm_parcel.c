@@ -150,22 +150,6 @@ test_vanished(void **state)
 	expect_kek(&id, kek_value, 32);
 }
 
-/* It says that something is new, and leaves nothing. */
-static void
-test_announce(void **state)
-{
-	struct hsm_id id = id_of(ID_PASSING);
-	CK_OBJECT_HANDLE handle;
-
-	SKIP_WITHOUT_TOKEN();
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(hsm_announce(hsm, NULL), JY_OK);
-		assert_int_equal(
-		    object_find(hsm, hsm->anchor, CKO_SECRET_KEY, &id, &handle),
-		    RV_NONE);
-	}
-}
-
 /* ---- a copy for a partner ---- */
 
 static size_t
@@ -428,38 +412,12 @@ test_proof_faults(void **state)
 	}
 }
 
-static void
-test_announce_faults(void **state)
-{
-	static const struct fault faults[] = {
-		{ "C_GenerateKey#1=CKR_DEVICE_ERROR", JY_ETOKEN },
-		{ "C_GenerateKey#1=CKR_KEY_SIZE_RANGE", JY_ETOKENREQ },
-		{ "C_DestroyObject#1=CKR_DEVICE_ERROR", JY_ETOKEN },
-		{ "C_DestroyObject#1=CKR_OBJECT_HANDLE_INVALID", JY_OK },
-	};
-
-	SKIP_WITHOUT_TOKEN();
-	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-		enum jy_err err;
-
-		script(faults[i].script);
-		err = hsm_announce(hsm, NULL);
-		script("");
-		if (err != faults[i].want) {
-			fail_msg("%s: %s", faults[i].script, err_name(err));
-		}
-	}
-	/* What is left goes with the next one. */
-	test_announce(state);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proof),
 		cmocka_unit_test(test_vanished),
-		cmocka_unit_test(test_announce),
 		cmocka_unit_test(test_generate_for),
 		cmocka_unit_test(test_partners_refused),
 		cmocka_unit_test(test_partner_sizes),
@@ -468,7 +426,6 @@ main(void)
 	const struct CMUnitTest fault_tests[] = {
 		cmocka_unit_test(test_generate_faults),
 		cmocka_unit_test(test_proof_faults),
-		cmocka_unit_test(test_announce_faults),
 	};
 	const struct hsm_groups groups = {
 		.tests = tests,
