@@ -50,7 +50,7 @@ struct hsm_config {
 	unsigned cache;        /* session-object copies to keep; >= 16 */
 			       /*
 				* Where a file is made to take turns with other processes, once the
-				* directory is there (hsm/turn.c); it outlives the hsm; NULL: alone.
+				* directory is there (hsm/write.c); it outlives the hsm; NULL: alone.
 				*/
 	const char *turn_dir;
 	/* Policy guarantees to insist on: names of enum hsm_policy. */
@@ -336,10 +336,15 @@ enum jy_err hsm_stored_move(struct hsm *hsm, const struct hsm_id *id,
     const struct hsm_stored *stored, struct hsm_stored *moved,
     struct errctx *ec) JY_CHECK;
 
-/* Make a stored key a token object, which then replaces it. */
+/*
+ * Make a stored key a token object.  Objects of that ID that were there are
+ * destroyed after that; *replaced counts them, even if it fails.  Two at once
+ * for one ID could destroy each other's: the caller sees to it.
+ */
 enum jy_err hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, const char *label,
-    const struct hsm_stored *stored, struct errctx *ec) JY_CHECK;
+    const struct hsm_stored *stored, size_t *replaced,
+    struct errctx *ec) JY_CHECK;
 
 /*
  * ---- keys on their way to another token ----

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of hsm/ share, beside rsa.h.  Nothing outside this folder
- * includes it.
+ * What the files of hsm/ share, beside rsa.h and storage.h.  Nothing outside
+ * this folder includes it.
  *
  * Inside, a function that only asks the token returns the token's CK_RV; the
  * one place that makes an enum jy_err of it is session_fail().
@@ -19,7 +19,10 @@
 
 #include "hsm/hsm.h"
 #include "hsm/rsa.h"
+#include "hsm/storage.h"
+
 #include "src/base/secret.h"
+#include "src/base/turn.h"
 
 /* Call the module and count it. */
 #define P11(hsm, call) \
@@ -279,6 +282,9 @@ void index_put(
 /* Find the one token object; RV_NONE, RV_MANY. */
 CK_RV object_find(struct hsm *hsm, CK_SESSION_HANDLE session,
     CK_OBJECT_CLASS class, const struct hsm_id *id, CK_OBJECT_HANDLE *out);
+/* Up to cap keys of that ID. */
+CK_RV object_list(struct hsm *hsm, const struct hsm_id *id,
+    CK_OBJECT_HANDLE *out, CK_ULONG cap, CK_ULONG *n);
 /* A key's handle from the index, else from the token. */
 CK_RV object_lookup(
     struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out);
@@ -423,49 +429,6 @@ struct hsm_transport {
 CK_RV transport_mac(struct hsm *hsm, const struct derivation *d,
     const uint8_t *data, size_t len, struct secret_block *mac);
 
-/* ---- storage.c: under the lane ---- */
-
-/* What a storage key is made of; each is an object of its own. */
-enum storage_part {
-	STORAGE_WRAP,
-	STORAGE_LOAD,
-	STORAGE_MOVE,
-	STORAGE_TICKET,
-	STORAGE_BIND,
-	STORAGE_PARTS
-};
-
-#define STORAGES_MAX 2 /* the one in use, and the one it replaces */
-
-/* A storage key's parts, as session objects once they were needed. */
-struct storage {
-	uint32_t id; /* 0: free */
-	struct {
-		CK_OBJECT_HANDLE handle;
-		bool owned; /* the handle is ours to destroy */
-	} part[STORAGE_PARTS];
-	uint64_t used; /* when, by a count of uses */
-};
-
-/* Load a stored key, as an object of spec, whose id is the key's. */
-CK_RV storage_load(struct hsm *hsm, const struct template_spec *spec,
-    const struct hsm_stored *stored, CK_OBJECT_HANDLE *out);
-/* Wrap an extractable key under stored->storage and bind it to id. */
-CK_RV storage_keep(struct hsm *hsm, const struct hsm_id *id,
-    CK_OBJECT_HANDLE key, struct hsm_stored *stored);
-/* Unwrap a stored key as what can only leave wrapped again. */
-CK_RV storage_take_parcel(struct hsm *hsm, const struct hsm_id *id,
-    const struct hsm_stored *stored, CK_OBJECT_HANDLE *out);
-
-/* For release.c: a part of a storage key, as it is used. */
-CK_RV storage_part_get(struct hsm *hsm, uint32_t storage,
-    enum storage_part part, CK_OBJECT_HANDLE *out);
-/* The MAC of all of input, which says itself what it is about. */
-CK_RV storage_mac(struct hsm *hsm, uint32_t storage, const uint8_t *input,
-    size_t len, uint8_t mac[HSM_BINDING_LEN]);
-/* Whether a failure may be of handles that went stale; they are gone then. */
-bool storage_went_stale(struct hsm *hsm, CK_RV rv, uint32_t storage);
-
 /* ---- release.c: under the lane ---- */
 
 /* The transport key of the ticket used last, as a session object. */
@@ -534,18 +497,13 @@ enum jy_err mechanism_probe(
 struct hsm_check *report_add(struct hsm_report *report, bool needed, bool ok,
     const char *name) __attribute__((returns_nonnull));
 
-/* ---- turn.c ---- */
-
-/* Whether this module's token objects are made and destroyed in turns. */
-void turn_learn(struct hsm *hsm);
-
-/* For opening the token: wait for the turn of this process, and end it. */
-void turn_take(struct hsm *hsm);
-void turn_leave(struct hsm *hsm);
+/* ---- write.c ---- */
 
 /* Under the lane, around what makes or destroys one token object. */
-void turn_to_write(struct hsm *hsm);
-void turn_written(struct hsm *hsm);
+void write_begin(struct hsm *hsm);
+void write_end(struct hsm *hsm);
+/* Whether this module's token objects are made and destroyed in turns. */
+void write_learn(struct hsm *hsm);
 
 /* ---- token.c ---- */
 
@@ -557,8 +515,7 @@ struct hsm {
 	CK_SLOT_ID slot;
 	CK_FLAGS token_flags;
 
-	const char *turn_dir; /* NULL: none */
-	int turn_fd;          /* -1: not open */
+	struct turn turn;
 	bool writes_in_turns;
 
 	_Atomic uint64_t calls;

@@ -101,9 +101,9 @@ module_initialize(struct hsm *hsm, struct errctx *ec)
 	if (hsm->init_args[0] != '\0') {
 		init.args.pReserved = hsm->init_args;
 	}
-	turn_take(hsm);
+	(void)turn_take(&hsm->turn);
 	rv = P11(hsm, C_Initialize(&init));
-	turn_leave(hsm);
+	turn_leave(&hsm->turn);
 	if (rv != CKR_OK) {
 		return err_set(ec, JY_ETOKEN,
 		    "C_Initialize: %s; does the module find its own "
@@ -111,7 +111,7 @@ module_initialize(struct hsm *hsm, struct errctx *ec)
 		    rv_name(rv, name));
 	}
 	hsm->initialised = true;
-	turn_learn(hsm);
+	write_learn(hsm);
 	return JY_OK;
 }
 
@@ -123,7 +123,7 @@ module_open(struct hsm *hsm, const struct hsm_config *config, struct errctx *ec)
 
 	hsm->uri = p11_kit_uri_new();
 	jy_assert(hsm->uri != NULL);
-	hsm->turn_dir = config->turn_dir;
+	hsm->turn.dir = config->turn_dir;
 	hsm->init_args =
 	    sys_xstrdup(config->init_args != NULL ? config->init_args : "");
 	err = uri_parse(hsm, config->uri, ec);
@@ -210,9 +210,9 @@ module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
 {
 	enum jy_err err;
 
-	turn_take(hsm);
+	(void)turn_take(&hsm->turn);
 	err = find_token(hsm, out, ec);
-	turn_leave(hsm);
+	turn_leave(&hsm->turn);
 	return err;
 }
 

@@ -234,6 +234,13 @@ object_find(struct hsm *hsm, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class,
 }
 
 CK_RV
+object_list(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out,
+    CK_ULONG cap, CK_ULONG *n)
+{
+	return find(hsm, hsm->scratch.handle, CKO_SECRET_KEY, id, out, cap, n);
+}
+
+CK_RV
 object_lookup(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE *out)
 {
 	const struct index_row *row;
@@ -277,9 +284,9 @@ object_erase(struct hsm *hsm, CK_OBJECT_HANDLE handle)
 {
 	CK_RV rv;
 
-	turn_to_write(hsm);
+	write_begin(hsm);
 	rv = P11(hsm, C_DestroyObject(hsm->anchor, handle));
-	turn_written(hsm);
+	write_end(hsm);
 	return rv;
 }
 

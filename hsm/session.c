@@ -108,12 +108,12 @@ login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 	char name[RV_NAME_MAX];
 	CK_RV rv;
 
-	turn_take(hsm);
+	(void)turn_take(&hsm->turn);
 	rv = P11(hsm,
 	    C_Login(hsm->anchor, CKU_USER,
 		pin != NULL ? p11_in(secret_bytes(pin)) : NULL,
 		pin != NULL ? secret_len(pin) : 0));
-	turn_leave(hsm);
+	turn_leave(&hsm->turn);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		return JY_OK;
 	}

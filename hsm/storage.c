@@ -23,6 +23,7 @@
 
 #define STORAGE_LEN 32
 #define LABEL "joinery-storage"
+#define LEFT_MAX 8 /* objects of one ID that interrupted runs left */
 
 /* What the MAC begins with, so that it can be no other MAC of this key. */
 static const uint8_t binding_tag[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', ' ',
@@ -333,31 +334,54 @@ hsm_stored_move(struct hsm *hsm, const struct hsm_id *id,
 struct settling {
 	struct template_spec spec;
 	const struct hsm_stored *stored;
+	size_t *replaced;
 };
 
-/* A lane_work; what an interrupted run left goes first. */
+/* What an interrupted run left is destroyed when the key is there again. */
+static CK_RV
+replace_all(struct hsm *hsm, const struct settling *s,
+    const CK_OBJECT_HANDLE *old, CK_ULONG n)
+{
+	CK_OBJECT_HANDLE key;
+	CK_RV rv = storage_load(hsm, &s->spec, s->stored, &key);
+
+	if (rv != CKR_OK) {
+		return rv;
+	}
+		for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++) {
+		/* NSS writes a key over one that has the same ID. */
+		rv = old[i] != key ? object_erase(hsm, old[i]) : CKR_OK;
+		*s->replaced += rv == CKR_OK;
+	}
+	if (rv != CKR_OK) {
+		(void)object_erase(hsm, key);
+		return rv;
+	}
+	index_put(hsm, s->spec.id, key);
+	return CKR_OK;
+}
+
+/* A lane_work. */
 static CK_RV
 settle(struct hsm *hsm, void *arg)
 {
+	CK_OBJECT_HANDLE old[LEFT_MAX + 1];
 	const struct settling *s = arg;
-	CK_OBJECT_HANDLE key;
-	size_t purged = 0;
-	CK_RV rv = object_purge(hsm, s->spec.id, &purged);
+	CK_ULONG n = 0;
+	CK_RV rv = object_list(hsm, s->spec.id, old, ARRAY_LEN(old), &n);
 
-	if (rv == CKR_OK) {
-		rv = storage_load(hsm, &s->spec, s->stored, &key);
+	if (rv == CKR_OK && n > LEFT_MAX) {
+		return RV_MANY;
 	}
-	if (rv == CKR_OK) {
-		index_put(hsm, s->spec.id, key);
-		cache_forget(hsm, s->spec.id);
-	}
-	return rv;
+	cache_forget(hsm, s->spec.id);
+	index_put(hsm, s->spec.id, CK_INVALID_HANDLE);
+	return rv == CKR_OK ? replace_all(hsm, s, old, n) : rv;
 }
 
 enum jy_err
 hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, const char *label,
-    const struct hsm_stored *stored, struct errctx *ec)
+    const struct hsm_stored *stored, size_t *replaced, struct errctx *ec)
 {
 	struct settling s = { { .row = template,
 				  .origin = ORIGIN_UNWRAP,
@@ -365,9 +389,10 @@ hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
 				  .token = true,
 				  .id = id,
 				  .label = label },
-		stored };
+		stored, replaced };
 	enum jy_err err;
 
+	*replaced = 0;
 	lane_enter(hsm);
 	err = lane_run(hsm, settle, &s, "settle a stored key", ec);
 	lane_leave(hsm);

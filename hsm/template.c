@@ -339,12 +339,12 @@ template_make(struct hsm *hsm, const struct template_spec *spec,
 	CK_RV rv;
 
 	if (spec->token) {
-		turn_to_write(hsm);
+		write_begin(hsm);
 	}
 	rv = try_relaxed(
 	    hsm, spec->token, template_table[spec->row].may, make_once, &m);
 	if (spec->token) {
-		turn_written(hsm);
+		write_end(hsm);
 	}
 	return rv;
 }
@@ -413,8 +413,8 @@ template_import_pair(struct hsm *hsm, const struct hsm_id *id,
 	struct pair p = { id, public, private };
 	CK_RV rv;
 
-	turn_to_write(hsm);
+	write_begin(hsm);
 	rv = try_relaxed(hsm, true, 0, make_pair, &p);
-	turn_written(hsm);
+	write_end(hsm);
 	return rv;
 }

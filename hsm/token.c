@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "hsm/internal.h"
 #include "src/base/sys.h"
@@ -24,7 +23,7 @@ token_new(void)
 	(void)pthread_cond_init(&hsm->pool_free, NULL);
 	(void)pthread_mutex_init(&hsm->cache_lock, NULL);
 	hsm->scratch.hsm = hsm;
-	hsm->turn_fd = -1;
+	turn_init(&hsm->turn, NULL, "token.lock");
 	return hsm;
 }
 
@@ -42,9 +41,7 @@ token_free(struct hsm *hsm)
 	index_free(&hsm->index);
 	anchor_close(hsm);
 	module_close(hsm);
-	if (hsm->turn_fd >= 0) {
-		(void)close(hsm->turn_fd);
-	}
+	turn_fini(&hsm->turn);
 	(void)pthread_mutex_destroy(&hsm->lane);
 	(void)pthread_mutex_destroy(&hsm->pool_lock);
 	(void)pthread_cond_destroy(&hsm->pool_free);

@@ -42,6 +42,7 @@ struct join_env {
 	const struct sys *sys;
 	enum custody custody;
 	uint64_t resident_max; /* root keys in the token; 0: no limit */
+	struct turn *settling; /* one at a time; NULL: there are no others */
 	enum app_s_key_mode app_s_key;
 	uint32_t repeat_window_ms; /* a lost answer is given again; 0: never */
 	bool rejoin_mic_by_ns; /* types 0 and 2: the NS checked MIC, RJcount0 */

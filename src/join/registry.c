@@ -71,33 +71,27 @@ registry_device_delete(
     const struct join_env *env, const struct device_id *id, struct errctx *ec)
 {
 	struct doomed_roots doomed = { .n = 0 };
-	struct device_row row;
-	enum jy_err err;
+	struct device_gone gone;
+	char dev[EUI64_STR_LEN];
+	enum jy_err err = store_device_delete(env->store, id, &gone, ec);
 
-	err = store_device_get(env->store, id, &row, ec);
 	if (err == JY_ENOTFOUND) {
 		return err_replace(ec, JY_EDEVICE, "no such device");
-	}
-	if (err == JY_ECORRUPT) {
-		/* Which keys it had is lost; the row must go all the same. */
-		log_warn("registry",
-		    "keys of a damaged device stay in the token",
-		    "error=\"%s\"", err_detail(ec, err));
-		err_clear(ec);
-		memset(&row, 0, sizeof(row));
-		row.id = *id;
-		err = JY_OK;
-	}
-	if (err == JY_OK) {
-		roots_doom(env, &doomed, id, &row.nwk_key);
-		roots_doom(env, &doomed, id, &row.app_key);
-		err = store_device_delete(env->store, id, ec);
 	}
 	if (err != JY_OK) {
 		return err;
 	}
+	if (gone.row.revision == 0) {
+		log_warn("registry",
+		    "keys of a damaged device stay in the token", "dev_eui=%s",
+		    eui64_str(&id->dev_eui, dev));
+		return JY_OK;
+	}
+	roots_doom(env, &doomed, id, &gone.row.nwk_key);
+	roots_doom(env, &doomed, id, &gone.row.app_key);
 	/* Its sessions are gone: nothing needs an old key. */
-	(void)roots_doom_old(env, &row, &doomed, NULL);
+	(void)roots_doom_old(env, &gone.row, &doomed, NULL);
+	doomed.rows_gone = gone.roots == doomed.n;
 	roots_destroy(env, &doomed);
 	return JY_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/log.h"
+#include "src/base/turn.h"
 #include "src/join/keys.h"
 #include "src/join/resident.h"
 #include "src/join/storage.h"
@@ -123,7 +124,7 @@ warn_stays(const struct root_ref *ref, enum jy_err err, const struct errctx *ec)
 	    ref->key.generation, err_detail(ec, err));
 }
 
-/* Its row is gone, or there was none: it is in the token, if anywhere. */
+/* If it had a row, that is gone; else it is in the token, if anywhere. */
 static void
 destroy_one(
     const struct join_env *env, const struct root_ref *ref, bool was_outside)
@@ -150,14 +151,14 @@ roots_destroy(const struct join_env *env, struct doomed_roots *doomed)
 {
 	struct errctx ec = ERRCTX_INIT;
 	bool found[DOOMED_MAX] = { false };
-	enum jy_err err = doomed->n > 0
+	enum jy_err err = doomed->n > 0 && !doomed->rows_gone
 	    ? store_root_delete(env->store, doomed->refs, doomed->n, found, &ec)
 	    : JY_OK;
 
 	for (size_t i = 0; i < doomed->n; i++) {
 		if (err == JY_OK) {
 			destroy_one(env, &doomed->refs[i],
-			    found[i] || doomed->outside[i]);
+			    found[i] || doomed->rows_gone);
 		} else {
 			warn_stays(&doomed->refs[i], err, &ec);
 		}
@@ -169,17 +170,12 @@ void
 roots_doom(const struct join_env *env, struct doomed_roots *doomed,
     const struct device_id *device, const struct device_key *key)
 {
-	struct errctx ec = ERRCTX_INIT;
-	struct root_row row;
-
 	if (key->generation == 0) {
 		return;
 	}
 	if (doomed->n == DOOMED_MAX) {
 		roots_destroy(env, doomed);
 	}
-	doomed->outside[doomed->n] =
-	    store_root_get(env->store, device, key, &row, &ec) == JY_OK;
 	doomed->refs[doomed->n++] = (struct root_ref){ *device, *key };
 }
 
@@ -360,15 +356,23 @@ roots_undo(const struct join_env *env, const struct device_row *row,
 	roots_destroy(env, &doomed);
 }
 
-/* Somebody else may have been faster. */
+/*
+ * The key is in the token: its row goes.  If it has gone, the key was deleted
+ * or replaced meanwhile, by somebody who did not see it in the token yet.
+ */
 static enum jy_err
-forget_row(const struct join_env *env, const struct device_id *device,
-    const struct device_key *key, struct errctx *ec)
+row_to_object(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key, uint32_t *settled, struct errctx *ec)
 {
 	const struct root_ref ref = { *device, *key };
-	bool found;
+	bool found = false;
+	enum jy_err err = store_root_delete(env->store, &ref, 1, &found, ec);
 
-	return store_root_delete(env->store, &ref, 1, &found, ec);
+	if (err == JY_OK && !found) {
+		destroy_one(env, &ref, false);
+	}
+	*settled += found;
+	return err;
 }
 
 /* One root key, if it is outside; *settled counts it. */
@@ -380,6 +384,7 @@ settle_root(const struct join_env *env, const struct device_id *device,
 	struct hsm_stored stored;
 	struct root_row row;
 	struct hsm_id id;
+	size_t replaced;
 	enum jy_err err;
 
 	if (key->generation == 0) {
@@ -399,23 +404,24 @@ settle_root(const struct join_env *env, const struct device_id *device,
 	keys_root_id(device, key, &id);
 	roots_label(device, key, label);
 	stored = keys_stored_of(&row);
-	err = hsm_stored_settle(
-	    env->hsm, &id, keys_root_template(key->role), label, &stored, ec);
+	err = hsm_stored_settle(env->hsm, &id, keys_root_template(key->role),
+	    label, &stored, &replaced, ec);
+	for (; replaced > 0; replaced--) {
+		resident_give_back(env);
+	}
 	if (err != JY_OK) {
 		resident_give_back(env);
 		return err;
 	}
-	++*settled;
-	return forget_row(env, device, key, ec);
+	return row_to_object(env, device, key, settled, ec);
 }
 
-enum jy_err
-roots_settle(const struct join_env *env, const struct device_row *row,
+static enum jy_err
+settle_all(const struct join_env *env, const struct device_row *row,
     uint32_t *settled, struct errctx *ec)
 {
 	enum jy_err err;
 
-	*settled = 0;
 	err = settle_root(env, &row->id, &row->nwk_key, settled, ec);
 	if (err == JY_OK) {
 		err = settle_root(env, &row->id, &row->app_key, settled, ec);
@@ -425,5 +431,19 @@ roots_settle(const struct join_env *env, const struct device_row *row,
 
 		err = settle_root(env, &row->id, &key, settled, ec);
 	}
+	return err;
+}
+
+/* Two at once would each destroy what the other has just made. */
+enum jy_err
+roots_settle(const struct join_env *env, const struct device_row *row,
+    uint32_t *settled, struct errctx *ec)
+{
+	enum jy_err err;
+
+	*settled = 0;
+	(void)turn_take(env->settling);
+	err = settle_all(env, row, settled, ec);
+	turn_leave(env->settling);
 	return err;
 }

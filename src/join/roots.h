@@ -75,8 +75,8 @@ void roots_undo(const struct join_env *env, const struct device_row *row,
 #define DOOMED_MAX 64
 struct doomed_roots {
 	struct root_ref refs[DOOMED_MAX];
-	bool outside[DOOMED_MAX]; /* there was a row when it was added */
 	size_t n;
+	bool rows_gone; /* each had a row, which has gone already */
 };
 
 /* Add one; generation 0 is none.  A full list is destroyed first. */

@@ -105,8 +105,9 @@ struct store_ops {
 	/* Set err of every entry, unless an error hit all: it is returned. */
 	enum jy_err (*device_put_batch)(struct store_db *db,
 	    const struct device_batch *batch, struct errctx *ec);
-	enum jy_err (*device_delete)(
-	    struct store_db *db, const struct device_id *id, struct errctx *ec);
+	enum jy_err (*device_delete)(struct store_db *db,
+	    const struct device_id *id, struct device_gone *gone,
+	    struct errctx *ec);
 	enum jy_err (*device_list)(struct store_db *db,
 	    const struct device_query *query, const struct device_rows *to,
 	    struct device_page *page, struct errctx *ec);

@@ -289,34 +289,41 @@ sessions_delete(struct txn *t, const struct device_id *id)
 	return txn_del(t, TABLE_DEVICE_SESSIONS, slice_of_device(id));
 }
 
+struct erasure {
+	const struct device_id *id;
+	struct device_gone *gone;
+};
+
 /* A damaged row must not keep a device from being deleted. */
 static enum jy_err
 device_erase(struct txn *t, const void *arg)
 {
-	const struct device_id *id = arg;
-	struct slice key = slice_of_device(id);
+	const struct erasure *e = arg;
+	struct slice key = slice_of_device(e->id);
+	struct device_row *old = &e->gone->row;
 	struct device_row none = { 0 };
-	struct device_row old = { 0 };
 	struct errctx *ec = t->ec;
 	enum jy_err err;
 
+	*e->gone = (struct device_gone){ 0 };
 	t->ec = NULL;
-	err = device_row_get(t, id, &old);
+	err = device_row_get(t, e->id, old);
 	t->ec = ec;
 	if (err == JY_ECORRUPT && txn_usable(t)) {
+		*old = none;
 		err = JY_OK;
 	}
 	if (err == JY_OK) {
-		err = name_change(t, &old, &none);
+		err = name_change(t, old, &none);
 	}
 	if (err == JY_OK) {
-		err = app_index_change(t, &old, &none);
+		err = app_index_change(t, old, &none);
 	}
 	if (err == JY_OK) {
-		err = sessions_delete(t, id);
+		err = sessions_delete(t, e->id);
 	}
 	if (err == JY_OK) {
-		err = roots_erase(t, id);
+		err = roots_erase(t, e->id, &e->gone->roots);
 	}
 	if (err == JY_OK) {
 		err = txn_del(t, TABLE_REFUSALS, key);
@@ -325,10 +332,12 @@ device_erase(struct txn *t, const void *arg)
 }
 
 enum jy_err
-lmdb_device_delete(
-    struct store_db *db, const struct device_id *id, struct errctx *ec)
+lmdb_device_delete(struct store_db *db, const struct device_id *id,
+    struct device_gone *gone, struct errctx *ec)
 {
-	return txn_update(lmdb_of(db), device_erase, id, ec);
+	const struct erasure e = { id, gone };
+
+	return txn_update(lmdb_of(db), device_erase, &e, ec);
 }
 
 /* Move on; the device there if its DevEUI is that one, else JY_ENOTFOUND. */

@@ -49,7 +49,7 @@ roots_put(struct txn *t, const struct device_change *c)
 }
 
 enum jy_err
-roots_erase(struct txn *t, const struct device_id *id)
+roots_erase(struct txn *t, const struct device_id *id, size_t *count)
 {
 	struct cursor c;
 	enum jy_err err = cursor_open(t, TABLE_ROOTS, &c);
@@ -68,6 +68,7 @@ roots_erase(struct txn *t, const struct device_id *id)
 		if (err != JY_OK) {
 			break;
 		}
+		++*count;
 	}
 	cursor_close(&c);
 	return err == JY_ENOTFOUND ? JY_OK : err;

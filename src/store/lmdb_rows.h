@@ -82,7 +82,8 @@ enum jy_err root_row_at(const struct cursor *c, struct root_row *row) JY_CHECK;
 /* JY_ECONFLICT when a storage key is not to be used any more. */
 enum jy_err roots_check(struct txn *t, const struct device_change *c) JY_CHECK;
 enum jy_err roots_put(struct txn *t, const struct device_change *c) JY_CHECK;
-enum jy_err roots_erase(struct txn *t, const struct device_id *id) JY_CHECK;
+enum jy_err roots_erase(
+    struct txn *t, const struct device_id *id, size_t *count) JY_CHECK;
 
 enum jy_err app_row_get(
     struct txn *t, const char *name, struct app_row *row) JY_CHECK;

@@ -22,8 +22,8 @@ enum jy_err lmdb_device_put(
     struct store_db *db, const struct device_row *row, struct errctx *ec);
 enum jy_err lmdb_device_put_batch(
     struct store_db *db, const struct device_batch *batch, struct errctx *ec);
-enum jy_err lmdb_device_delete(
-    struct store_db *db, const struct device_id *id, struct errctx *ec);
+enum jy_err lmdb_device_delete(struct store_db *db, const struct device_id *id,
+    struct device_gone *gone, struct errctx *ec);
 enum jy_err lmdb_device_list(struct store_db *db,
     const struct device_query *query, const struct device_rows *to,
     struct device_page *page, struct errctx *ec);

@@ -350,16 +350,19 @@ mem_device_put_batch(
 }
 
 static enum jy_err
-mem_device_delete(
-    struct store_db *db, const struct device_id *id, struct errctx *ec)
+mem_device_delete(struct store_db *db, const struct device_id *id,
+    struct device_gone *gone, struct errctx *ec)
 {
 	struct memory *m = memory_lock(db);
-	enum jy_err err = list_remove(&m->devices, id);
+	const struct device_row *row = list_find(&m->devices, id);
+	enum jy_err err = row != NULL ? JY_OK : JY_ENOTFOUND;
 
 	(void)ec;
 	if (err == JY_OK) {
+		gone->row = *row;
+		gone->roots = memory_roots_erase(m, id);
+		(void)list_remove(&m->devices, id);
 		(void)list_remove(&m->refusals, id);
-		memory_roots_erase(m, id);
 		for (size_t i = m->sessions.n; i > 0; i--) {
 			const struct session_row *s =
 			    list_at(&m->sessions, i - 1);

@@ -214,10 +214,12 @@ store_device_put_batch(struct store *s, struct device_change *const changes[],
 }
 
 enum jy_err
-store_device_delete(
-    struct store *s, const struct device_id *id, struct errctx *ec)
+store_device_delete(struct store *s, const struct device_id *id,
+    struct device_gone *gone, struct errctx *ec)
 {
-	enum jy_err err = s->ops->device_delete(s->db, id, ec);
+	struct device_gone any;
+	enum jy_err err =
+	    s->ops->device_delete(s->db, id, gone != NULL ? gone : &any, ec);
 
 	if (err == JY_OK) {
 		commit_refusal_forget(s->queue, id);

@@ -158,12 +158,18 @@ enum jy_err store_device_put_batch(struct store *s,
     struct device_change *const changes[], size_t n,
     struct errctx *ec) JY_CHECK;
 
+/* What store_device_delete removed. */
+struct device_gone {
+	struct device_row row; /* revision 0: it was damaged */
+	size_t roots;          /* how many root rows the device had */
+};
+
 /*
  * Remove the device, its sessions, names, refusal and root rows; its nonces
- * stay.
+ * stay.  *gone says what there was, if not NULL; JY_ENOTFOUND.
  */
-enum jy_err store_device_delete(
-    struct store *s, const struct device_id *id, struct errctx *ec) JY_CHECK;
+enum jy_err store_device_delete(struct store *s, const struct device_id *id,
+    struct device_gone *gone, struct errctx *ec) JY_CHECK;
 
 /* Which devices; a zero struct asks for all. */
 struct device_query {

@@ -18,6 +18,7 @@
 #include "src/base/hex.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
+#include "src/base/turn.h"
 #include "src/join/resident.h"
 #include "src/join/storage.h"
 #include "src/worker/pool.h"
@@ -239,6 +240,7 @@ run_worker(bool later)
 	struct hsm_report report = { 0 };
 	struct work_ctx ctx = { 0 };
 	struct conf *conf = NULL;
+	struct turn settling;
 	enum jy_err err;
 
 	choose_signals();
@@ -258,6 +260,8 @@ run_worker(bool later)
 	}
 	ctx.env.join_euis = join_euis(conf);
 	ctx.env.release_to = release_to(conf);
+	turn_init(&settling, conf->store, "settle.lock");
+	ctx.env.settling = &settling;
 	err = open_all(conf, later, &ctx.env, &report, &ec);
 	if (err == JY_OK) {
 		err = say_hello(&report, &ec);
@@ -273,6 +277,9 @@ out:
 		status = status_of(err);
 	}
 	store_close(ctx.env.store);
+	if (ctx.env.settling != NULL) {
+		turn_fini(&settling);
+	}
 	free(ctx.env.join_euis.prefixes);
 	free(ctx.env.release_to.keys);
 	hsm_close(ctx.env.hsm);

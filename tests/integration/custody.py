@@ -11,6 +11,7 @@ import threading
 import time
 
 import scenario
+from proto_client import Refused
 from scenario import BIN, Device, until
 
 
@@ -265,6 +266,67 @@ class Custody(scenario.Case):
             for call in ("custody", "storage_replace", "storage_move",
                          "storage_finish", "device_settle"):
                 self.refused("NOT_ALLOWED", ns.call, call)
+
+
+class AtOnce(scenario.Case):
+    """Several admins at once, over workers that serve several at once."""
+    options = ("--workers", "2", "--conf", 'custody = "wrapped"',
+               "--conf", "sessions = 2")
+
+    def objects(self):
+        """How many objects SoftHSM's token has."""
+        return sum(name.endswith(".object") and name != "token.object"
+                   for _, _, names in os.walk(self.server.dir + "/tokens")
+                   for name in names)
+
+    def at_once(self, calls):
+        """Make them, each over a connection of its own; what was refused."""
+        refused = []
+
+        def run(name, members):
+            with self.server.admin() as admin:
+                try:
+                    admin.call(name, **members)
+                except Refused as e:
+                    refused.append(e.code)
+
+        threads = [threading.Thread(target=run, args=c) for c in calls]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return refused
+
+    def resident(self):
+        return self.server.ctl("storage-key", "show")["resident_keys"]
+
+    def test_settle_twice(self):
+        before = self.objects()
+        devices = [self.server.device("1.0.4") for _ in range(10)]
+        for device in devices:
+            self.assertEqual(self.at_once(
+                [("device_settle", {"id": device.id})] * 4), [])
+        self.assertEqual(self.resident(), len(devices))
+        self.assertEqual(self.objects(), before + len(devices))
+        with self.server.tls("ns") as ns:
+            for device in devices:
+                members = device.members(1)
+                answer = ns.call("join", **members)
+                self.assertEqual(device.judge(1, members, answer), [])
+        for device in devices:
+            self.server.ctl("device", "delete", *device.words)
+        self.assertEqual(self.objects(), before)
+
+    def test_settle_and_delete(self):
+        """Whichever is faster: no key stays that no device has."""
+        before = self.objects()
+        for _ in range(20):
+            device = self.server.device("1.0.4")
+            refused = self.at_once([("device_settle", {"id": device.id}),
+                                    ("device_delete", {"id": device.id})])
+            self.assertLessEqual(set(refused), {"UNKNOWN_DEVICE"})
+        self.assertEqual(self.resident(), 0)
+        self.assertEqual(self.objects(), before)
 
 
 class Resident(scenario.Case):

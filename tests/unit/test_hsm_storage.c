@@ -259,18 +259,20 @@ test_settle(void **state)
 	struct hsm_id id = id_of("settled"), wrong = id_of("wrong");
 	struct hsm_key *key = NULL;
 	struct hsm_stored stored;
+	size_t replaced;
 
 	SKIP_WITHOUT_TOKEN();
 	assert_int_equal(keep("settled", STORAGE, &stored), JY_OK);
 	assert_int_equal(
 	    hsm_key_get(hsm, &id, HSM_ROOT, &key, NULL), JY_ENOKEY);
-	assert_int_equal(
-	    hsm_stored_settle(hsm, &wrong, HSM_ROOT, "label", &stored, NULL),
+	assert_int_equal(hsm_stored_settle(hsm, &wrong, HSM_ROOT, "label",
+			     &stored, &replaced, NULL),
 	    JY_EFORGED);
-	for (int i = 0; i < 2; i++) { /* twice makes no second object */
+	for (size_t i = 0; i < 2; i++) { /* twice makes no second object */
 		assert_int_equal(hsm_stored_settle(hsm, &id, HSM_ROOT, "label",
-				     &stored, NULL),
+				     &stored, &replaced, NULL),
 		    JY_OK);
+		assert_int_equal(replaced, i);
 	}
 	hsm_close(hsm);
 	hsm = token_open(&token);
@@ -420,6 +422,43 @@ test_faults(void **state)
 	}
 }
 
+/* Whatever fails, one object is there, and the key with it. */
+static void
+test_settle_faults(void **state)
+{
+	static const char *const scripts[] = {
+		"C_FindObjects#1=", "C_UnwrapKey#1=", "C_DestroyObject#1="
+	};
+	struct hsm_id id = id_of("twice");
+	struct hsm_key *key = NULL;
+	struct hsm_stored stored;
+	CK_OBJECT_HANDLE handle;
+	size_t replaced;
+	char line[64];
+
+	SKIP_WITHOUT_TOKEN();
+	assert_int_equal(keep("twice", STORAGE, &stored), JY_OK);
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+		assert_int_equal(hsm_stored_settle(hsm, &id, HSM_ROOT, "label",
+				     &stored, &replaced, NULL),
+		    JY_OK);
+		(void)snprintf(
+		    line, sizeof(line), "%sCKR_DEVICE_MEMORY", scripts[i]);
+		script(line);
+		assert_int_equal(hsm_stored_settle(hsm, &id, HSM_ROOT, "label",
+				     &stored, &replaced, NULL),
+		    JY_ETOKEN);
+		script("");
+		assert_int_equal(replaced, 0);
+		assert_int_equal(
+		    object_find(hsm, hsm->anchor, CKO_SECRET_KEY, &id, &handle),
+		    CKR_OK);
+		assert_int_equal(
+		    hsm_key_get(hsm, &id, HSM_ROOT, &key, NULL), JY_OK);
+		hsm_key_put(hsm, key);
+	}
+}
+
 int
 main(void)
 {
@@ -438,6 +477,7 @@ main(void)
 	};
 	const struct CMUnitTest faults[] = {
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_settle_faults),
 	};
 	const struct hsm_groups groups = {
 		.tests = tests,

@@ -182,7 +182,7 @@ test_device_list(void **state)
 	/* A place to go on from need not be a device. */
 	gone = util_device_id(0xFD);
 	query = (struct device_query){ .app = "odd", .after = &gone };
-	assert_int_equal(store_device_delete(s, &gone, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &gone, NULL, NULL), JY_OK);
 	assert_listed(s, query, odd + 2, 3);
 	gone = util_device_id(0x102);
 	assert_listed(s, query, odd + 4, 1);
@@ -225,7 +225,7 @@ test_device_list_moves(void **state)
 	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
 	assert_listed(s, b, both, 1);
 	row = util_device(1);
-	assert_int_equal(store_device_delete(s, &row.id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &row.id, NULL, NULL), JY_OK);
 	assert_listed(s, b, NULL, 0);
 }
 
@@ -274,11 +274,11 @@ test_device_delete(void **state)
 	size_t used;
 	size_t n;
 
-	assert_int_equal(store_device_delete(s, &id, NULL), JY_ENOTFOUND);
+	assert_int_equal(store_device_delete(s, &id, NULL, NULL), JY_ENOTFOUND);
 	util_put_device(s, 1);
 	assert_int_equal(util_join_now(s, 1, 7, &c), JY_OK);
 	store_refusal_note(s, &refusal);
-	assert_int_equal(store_device_delete(s, &id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &id, NULL, NULL), JY_OK);
 
 	assert_int_equal(
 	    store_session_get(s, c.session.id, &session, NULL), JY_ENOTFOUND);
@@ -384,7 +384,7 @@ test_join_conflict(void **state)
 	assert_memory_equal(&session.device, &id, sizeof(id));
 
 	/* Of a device that is gone. */
-	assert_int_equal(store_device_delete(s, &other, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &other, NULL, NULL), JY_OK);
 	c[2].revision_seen--;
 	store_join_commit(s, &batch[2], 1, NULL);
 	assert_int_equal(c[2].err, JY_ECONFLICT);

@@ -146,7 +146,7 @@ test_delete(void **state)
 	/* Nothing of this has changed the device. */
 	assert_int_equal(store_device_get(s, &device.id, &got, NULL), JY_OK);
 	assert_int_equal(got.revision, 1);
-	assert_int_equal(store_device_delete(s, &device.id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &device.id, NULL, NULL), JY_OK);
 	assert_int_equal(store_app_delete(s, "meters", NULL), JY_OK);
 	assert_int_equal(store_app_get(s, "meters", &row, NULL), JY_ENOTFOUND);
 	assert_int_equal(store_app_delete(s, "meters", NULL), JY_ENOTFOUND);

@@ -252,7 +252,7 @@ test_in_use(void **state)
 	assert_int_equal(store_kek_delete(s, "kek-b", &ec), JY_EINUSE);
 	assert_non_null(strstr(ec.text, "0011223344550001"));
 	assert_string_equal(generations(s, "kek-b"), "2");
-	assert_int_equal(store_device_delete(s, &device.id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &device.id, NULL, NULL), JY_OK);
 	assert_int_equal(store_kek_delete(s, "kek-b", NULL), JY_OK);
 	assert_string_equal(generations(s, "kek-b"), "");
 }

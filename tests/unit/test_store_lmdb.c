@@ -430,8 +430,8 @@ test_list_left_over(void **state)
 	put_raw("devices", &bad, sizeof(bad), "\x01", 1);
 	put_raw("devices", &last, sizeof(last), "\x01", 1);
 	s = util_open(&config);
-	assert_int_equal(store_device_delete(s, &bad, NULL), JY_OK);
-	assert_int_equal(store_device_delete(s, &last, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &bad, NULL, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &last, NULL, NULL), JY_OK);
 	assert_int_equal(list_app(s, row.app, rows, 4, &more), 1);
 	assert_false(more);
 	assert_true(device_id_eq(&rows[0].id, &row.id));
@@ -443,7 +443,7 @@ test_list_left_over(void **state)
 	assert_int_equal(store_device_put(s, &row, NULL), JY_OK);
 	assert_int_equal(list_app(s, app.name, rows, 4, &more), 1);
 	row = util_device(2);
-	assert_int_equal(store_device_delete(s, &row.id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &row.id, NULL, NULL), JY_OK);
 	assert_int_equal(list_app(s, app.name, rows, 4, &more), 0);
 	assert_int_equal(store_app_delete(s, app.name, NULL), JY_OK);
 	store_close(s);
@@ -643,7 +643,7 @@ test_corrupt_device(void **state)
 	assert_non_null(strstr(ec.text, "devices"));
 
 	/* It can be deleted and made anew, with its old name. */
-	assert_int_equal(store_device_delete(s, &id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &id, NULL, NULL), JY_OK);
 	util_put_device(s, 2);
 	assert_true(util_has_device(s, 2));
 	store_close(s);

@@ -345,7 +345,7 @@ test_by_dev_eui(void **state)
 	    store_device_by_dev_eui(s, &row.id.dev_eui, &got, &ec), JY_EEXIST);
 	assert_non_null(strstr(ec.text, "0011223344550003"));
 	assert_int_equal(got.dev_eui.be[7], 0); /* left alone */
-	assert_int_equal(store_device_delete(s, &row.id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &row.id, NULL, NULL), JY_OK);
 	assert_int_equal(
 	    store_device_by_dev_eui(s, &row.id.dev_eui, &got, NULL), JY_OK);
 }

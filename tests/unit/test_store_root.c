@@ -156,14 +156,14 @@ test_device_delete(void **state)
 	assert_int_equal(put(s, 1, &rows[0], 1, NULL), JY_OK);
 	assert_int_equal(put(s, 2, &rows[1], 2, NULL), JY_OK);
 	assert_int_equal(put(s, 3, &rows[3], 1, NULL), JY_OK);
-	assert_int_equal(store_device_delete(s, &id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &id, NULL, NULL), JY_OK);
 	assert_true(has(s, &rows[0]));
 	assert_false(has(s, &rows[1]));
 	assert_false(has(s, &rows[2]));
 	assert_true(has(s, &rows[3]));
 	/* Nor does the last one in order take more along. */
 	id = util_device_id(3);
-	assert_int_equal(store_device_delete(s, &id, NULL), JY_OK);
+	assert_int_equal(store_device_delete(s, &id, NULL, NULL), JY_OK);
 	assert_true(has(s, &rows[0]));
 	assert_false(has(s, &rows[3]));
 }

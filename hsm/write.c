@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Turns: of the processes of one server, one at a time opens the token or
- * changes what is in it.  For the sake of SoftHSM, which
+ * Turns at a token.  For the sake of SoftHSM, which
  *
  * - numbers the changes of a token in a file; whoever makes or destroys an
  *   object takes the next number without a look at what came before it, and
@@ -13,56 +12,9 @@
  * Any other token is only opened in turns: it may be slow to write to, and
  * well able to do several things at once.
  */
-#include <sys/file.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "hsm/internal.h"
-
-/* The store, where the file lies, is made after the token is first opened. */
-static bool
-turn_file_open(struct hsm *hsm)
-{
-	char path[PATH_MAX];
-
-	if (hsm->turn_fd < 0 && hsm->turn_dir != NULL) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/token.lock", hsm->turn_dir);
-		hsm->turn_fd =
-		    open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	}
-	return hsm->turn_fd >= 0;
-}
-
-static bool
-take(struct hsm *hsm)
-{
-	if (!turn_file_open(hsm)) {
-		return false;
-	}
-	while (flock(hsm->turn_fd, LOCK_EX) != 0 && errno == EINTR) {
-	}
-	return true;
-}
-
-void
-turn_take(struct hsm *hsm)
-{
-	(void)take(hsm);
-}
-
-void
-turn_leave(struct hsm *hsm)
-{
-	if (hsm->turn_fd >= 0) {
-		(void)flock(hsm->turn_fd, LOCK_UN);
-	}
-}
 
 /* Any token object will do: before SoftHSM answers it reads the number. */
 static void
@@ -79,23 +31,23 @@ look(struct hsm *hsm)
 }
 
 void
-turn_to_write(struct hsm *hsm)
+write_begin(struct hsm *hsm)
 {
-	if (hsm->writes_in_turns && take(hsm)) {
+	if (hsm->writes_in_turns && turn_take(&hsm->turn)) {
 		look(hsm);
 	}
 }
 
 void
-turn_written(struct hsm *hsm)
+write_end(struct hsm *hsm)
 {
 	if (hsm->writes_in_turns) {
-		turn_leave(hsm);
+		turn_leave(&hsm->turn);
 	}
 }
 
 void
-turn_learn(struct hsm *hsm)
+write_learn(struct hsm *hsm)
 {
 	static const char softhsm[] = "SoftHSM";
 	CK_INFO info;

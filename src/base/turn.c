@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "src/base/turn.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void
+turn_init(struct turn *turn, const char *dir, const char *name)
+{
+	*turn = (struct turn){ .dir = dir, .name = name, .fd = -1 };
+	(void)pthread_mutex_init(&turn->mutex, NULL);
+}
+
+void
+turn_fini(struct turn *turn)
+{
+	if (turn->fd >= 0) {
+		(void)close(turn->fd);
+	}
+	(void)pthread_mutex_destroy(&turn->mutex);
+}
+
+static void
+open_file(struct turn *turn)
+{
+	char path[PATH_MAX];
+
+	if (turn->fd < 0 && turn->dir != NULL) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", turn->dir, turn->name);
+		turn->fd =
+		    open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	}
+}
+
+bool
+turn_take(struct turn *turn)
+{
+	if (turn == NULL) {
+		return false;
+	}
+	(void)pthread_mutex_lock(&turn->mutex);
+	open_file(turn);
+	while (
+	    turn->fd >= 0 && flock(turn->fd, LOCK_EX) != 0 && errno == EINTR) {
+	}
+	return turn->fd >= 0;
+}
+
+void
+turn_leave(struct turn *turn)
+{
+	if (turn == NULL) {
+		return;
+	}
+	if (turn->fd >= 0) {
+		(void)flock(turn->fd, LOCK_UN);
+	}
+	(void)pthread_mutex_unlock(&turn->mutex);
+}
