@@ -166,7 +166,7 @@ call_device_settle(struct call *c, struct errctx *ec)
 {
 	struct device_row row;
 	struct device_id id;
-	uint32_t settled;
+	uint32_t settled = 0;
 	enum jy_err err;
 
 	err = convert_device_id(c->request->device_settle->id, &id, ec);
@@ -179,6 +179,8 @@ call_device_settle(struct call *c, struct errctx *ec)
 	if (err == JY_OK) {
 		err = roots_settle(c->env, &row, &settled, ec);
 	}
+	/* Of several keys, some may be in the token for good. */
+	c->changed = settled > 0;
 	if (err == JY_OK) {
 		call_answer_done(c);
 	}

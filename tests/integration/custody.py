@@ -252,6 +252,35 @@ class Custody(scenario.Case):
             self.server.ctl("device", "delete", *device.words)
         self.assertEqual(self.shown()["resident_keys"], 0)
 
+    def settled(self):
+        """What the audit log says of them."""
+        return [e["text"] for e in self.server.audit()
+                if e["event"] == "root_keys_settled"]
+
+    def test_settle_in_part(self):
+        """The audit log has what was done before there was no more room."""
+        before = self.settled()
+        first, second = self.made(2)
+        both = self.server.device("1.1.0")
+        for device in first, second:
+            self.server.ctl("device", "settle", *device.words)
+        done = self.server.try_ctl("device", "settle", *both.words)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("TOKEN_FULL", done.stderr)
+        self.assertEqual(self.shown()["resident_keys"], 3)
+        self.assertEqual(len(self.roots_of(both)), 1)
+        told = self.settled()[len(before):]
+        for device, text in zip((first, second, both), told, strict=True):
+            self.assertIn(device.dev_eui.hex(), text)
+        # Tried again it does nothing, and there is nothing to tell.
+        done = self.server.try_ctl("device", "settle", *both.words)
+        self.assertIn("TOKEN_FULL", done.stderr)
+        self.assertEqual(self.settled()[len(before):], told)
+        for device in first, second, both:
+            self.join(device, 1)
+            self.server.ctl("device", "delete", *device.words)
+        self.assertEqual(self.shown()["resident_keys"], 0)
+
     def test_settle_refused(self):
         done = self.server.try_ctl("device", "settle", "--dev-eui",
                                    "00" * 8, "--join-eui", "00" * 8)
