@@ -158,7 +158,7 @@ write_device(struct sending *s, const struct euis_row *row,
 	struct errctx ec = ERRCTX_INIT;
 	struct release *r = s->r;
 	struct keyfile_device device;
-	char line[KEYFILE_LINE_MAX];
+	char line[KEYFILE_LINE_MAX], why[sizeof(ec.text) + 128];
 	size_t len = 0;
 	enum jy_err err;
 
@@ -169,9 +169,13 @@ write_device(struct sending *s, const struct euis_row *row,
 	}
 	err = keyfile_write_device(&device, line, &len, &ec);
 	if (err != JY_OK) {
-		/* A setting that a key file cannot hold. */
-		release_report(
-		    r, row->line, row, "LOCAL", err_detail(&ec, err));
+		/* Servers before this one did not ask what a file can hold. */
+		(void)snprintf(why, sizeof(why), "%s%s", err_detail(&ec, err),
+		    ctl_given(r->ctl, KEEP_SERVING)
+			? ""
+			: "; it is marked released all the same: take it "
+			  "back with \"device set ... --released no\"");
+		release_report(r, row->line, row, "LOCAL", why);
 		return CTL_OK;
 	}
 	release_put(r, line, len);

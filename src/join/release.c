@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/text.h"
 #include "src/join/keys.h"
 
 /* ---- who may have them ---- */
@@ -140,6 +141,33 @@ check_receiver(const struct release_batch *batch, struct release_device *d)
 		  row->released_to);
 }
 
+/* A row that was written before texts had to be UTF-8 fits in no key file. */
+static enum jy_err
+check_texts(const struct device_row *row, struct errctx *ec)
+{
+	const struct {
+		const char *what;
+		const char *text;
+	} texts[] = {
+		{ "AS-ID", row->activation.as_id },
+		{ "KEK for network keys", row->activation.ns_kek },
+		{ "KEK for the AppSKey", row->activation.as_kek },
+		{ "application", row->app },
+		{ "name", row->name },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		if (!text_is_clean(texts[i].text)) {
+			return err_set(ec, JY_EINVAL,
+			    "the device's %s is not UTF-8, or has a control "
+			    "character, and fits in no key file: give it "
+			    "another",
+			    texts[i].what);
+		}
+	}
+	return JY_OK;
+}
+
 static enum jy_err
 release_keys(const struct join_env *env, const struct release_batch *batch,
     struct release_device *d)
@@ -157,6 +185,9 @@ release_keys(const struct join_env *env, const struct release_batch *batch,
 	}
 	if (err == JY_OK) {
 		err = check_receiver(batch, d);
+	}
+	if (err == JY_OK) {
+		err = check_texts(row, &d->ec);
 	}
 	if (err == JY_OK) {
 		err = release_root(env, batch, &d->id, &row->nwk_key,

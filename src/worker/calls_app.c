@@ -147,7 +147,7 @@ call_app_get(struct call *c, struct errctx *ec)
 	struct app_row row;
 	enum jy_err err;
 
-	err = convert_name("name", c->request->app_get->name, name, ec);
+	err = convert_known_name("name", c->request->app_get->name, name, ec);
 	if (err == JY_OK) {
 		err = store_app_get(c->env->store, name, &row, ec);
 	}
@@ -167,7 +167,8 @@ call_app_delete(struct call *c, struct errctx *ec)
 	char name[STORE_LABEL_MAX + 1];
 	enum jy_err err;
 
-	err = convert_name("name", c->request->app_delete->name, name, ec);
+	err =
+	    convert_known_name("name", c->request->app_delete->name, name, ec);
 	if (err == JY_OK) {
 		err = store_app_delete(c->env->store, name, ec);
 	}

@@ -268,9 +268,9 @@ find_named(struct call *c, const Joinery__V1__DeviceGetRequest *q,
 	if (q->id != NULL) {
 		return err_set(ec, JY_EINVAL, "id and name exclude each other");
 	}
-	err = convert_text("app", q->app, app, sizeof(app), ec);
+	err = convert_known_text("app", q->app, app, sizeof(app), ec);
 	if (err == JY_OK) {
-		err = convert_name("name", q->name, name, ec);
+		err = convert_known_name("name", q->name, name, ec);
 	}
 	if (err == JY_OK) {
 		err = store_device_by_name(c->env->store, app, name, id, ec);
@@ -339,7 +339,7 @@ convert_query(const Joinery__V1__DeviceListRequest *q,
     struct device_query *out, struct errctx *ec)
 {
 	enum jy_err err =
-	    convert_text("app", q->app, app, STORE_LABEL_MAX + 1, ec);
+	    convert_known_text("app", q->app, app, STORE_LABEL_MAX + 1, ec);
 
 	*out = (struct device_query){ .app = app };
 	if (err == JY_OK && q->after != NULL) {

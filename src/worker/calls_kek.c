@@ -283,7 +283,7 @@ call_kek_test(struct call *c, struct errctx *ec)
 	struct kek_row row;
 	enum jy_err err;
 
-	err = convert_name("label", q->label, label, ec);
+	err = convert_known_name("label", q->label, label, ec);
 	if (err != JY_OK) {
 		return err;
 	}
@@ -317,7 +317,7 @@ call_kek_list(struct call *c, struct errctx *ec)
 	bool more;
 	size_t n;
 
-	err = convert_text(
+	err = convert_known_text(
 	    "after", q->after, after.label, sizeof(after.label), ec);
 	if (err == JY_OK) {
 		err = store_kek_list(c->env->store,
@@ -349,7 +349,7 @@ call_kek_retire(struct call *c, struct errctx *ec)
 	struct kek_row retired = { .generation = 0 };
 	enum jy_err err;
 
-	err = convert_name("label", q->label, label, ec);
+	err = convert_known_name("label", q->label, label, ec);
 	if (err == JY_OK) {
 		err = kek_retire(c->env, label,
 		    q->has_generation ? q->generation : 0, at_once, &retired,
@@ -373,7 +373,8 @@ call_kek_delete(struct call *c, struct errctx *ec)
 	char label[STORE_LABEL_MAX + 1];
 	enum jy_err err;
 
-	err = convert_name("label", c->request->kek_delete->label, label, ec);
+	err = convert_known_name(
+	    "label", c->request->kek_delete->label, label, ec);
 	if (err == JY_OK) {
 		err = kek_delete(c->env, label, ec);
 		/* The token is asked last. */

@@ -310,7 +310,7 @@ call_peer_get(struct call *c, struct errctx *ec)
 	struct peer_row row;
 	enum jy_err err;
 
-	err = convert_name("name", c->request->peer_get->name, name, ec);
+	err = convert_known_name("name", c->request->peer_get->name, name, ec);
 	if (err == JY_OK) {
 		err = store_peer_get(c->env->store, name, &row, ec);
 	}
@@ -330,7 +330,8 @@ call_peer_delete(struct call *c, struct errctx *ec)
 	char name[STORE_LABEL_MAX + 1];
 	enum jy_err err;
 
-	err = convert_name("name", c->request->peer_delete->name, name, ec);
+	err =
+	    convert_known_name("name", c->request->peer_delete->name, name, ec);
 	if (err == JY_OK) {
 		err = store_peer_delete(c->env->store, name, ec);
 	}

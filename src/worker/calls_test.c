@@ -183,7 +183,7 @@ call_peer_test(struct call *c, struct errctx *ec)
 	struct trial t = { .call = c };
 	enum jy_err err;
 
-	err = convert_name("name", q->name, name, ec);
+	err = convert_known_name("name", q->name, name, ec);
 	if (err == JY_OK) {
 		err = convert_absent("peer", name,
 		    store_peer_get(c->env->store, name, &t.peer, ec), ec);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "src/base/text.h"
+
 enum jy_err
 convert_octets(const char *field, protobuf_c_boolean has,
     const ProtobufCBinaryData *in, uint8_t *out, size_t len, struct errctx *ec)
@@ -20,7 +22,7 @@ convert_octets(const char *field, protobuf_c_boolean has,
 }
 
 enum jy_err
-convert_text(
+convert_known_text(
     const char *field, const char *in, char *out, size_t cap, struct errctx *ec)
 {
 	size_t len;
@@ -45,13 +47,44 @@ convert_text(
 }
 
 enum jy_err
+convert_text(
+    const char *field, const char *in, char *out, size_t cap, struct errctx *ec)
+{
+	if (in != NULL && !text_is_clean(in)) {
+		return err_set(ec, JY_EINVAL,
+		    "%s is not UTF-8, or has a control character", field);
+	}
+	return convert_known_text(field, in, out, cap, ec);
+}
+
+static enum jy_err
+check_there(const char *field, const char *in, struct errctx *ec)
+{
+	return in != NULL && in[0] != '\0'
+	    ? JY_OK
+	    : err_set(ec, JY_EINVAL, "%s is missing", field);
+}
+
+enum jy_err
+convert_known_name(const char *field, const char *in,
+    char out[STORE_LABEL_MAX + 1], struct errctx *ec)
+{
+	enum jy_err err = check_there(field, in, ec);
+
+	return err == JY_OK
+	    ? convert_known_text(field, in, out, STORE_LABEL_MAX + 1, ec)
+	    : err;
+}
+
+enum jy_err
 convert_name(const char *field, const char *in, char out[STORE_LABEL_MAX + 1],
     struct errctx *ec)
 {
-	if (in == NULL || in[0] == '\0') {
-		return err_set(ec, JY_EINVAL, "%s is missing", field);
-	}
-	return convert_text(field, in, out, STORE_LABEL_MAX + 1, ec);
+	enum jy_err err = check_there(field, in, ec);
+
+	return err == JY_OK
+	    ? convert_text(field, in, out, STORE_LABEL_MAX + 1, ec)
+	    : err;
 }
 
 enum jy_err
@@ -100,7 +133,8 @@ convert_sender(
 	out->net_id = in->net_id;
 	out->as_id = in->as_id;
 	out->has_ns_id = in->has_ns_id;
-	err = convert_text("sender.as_id", in->as_id, as_id, sizeof(as_id), ec);
+	err = convert_known_text(
+	    "sender.as_id", in->as_id, as_id, sizeof(as_id), ec);
 	if (err == JY_OK && in->has_ns_id) {
 		err = convert_octets("sender.ns_id", in->has_ns_id, &in->ns_id,
 		    out->ns_id.be, sizeof(out->ns_id.be), ec);

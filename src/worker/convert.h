@@ -17,14 +17,24 @@ enum jy_err convert_octets(const char *field, protobuf_c_boolean has,
     struct errctx *ec) JY_CHECK;
 
 /*
- * A text into a row's field of cap octets (NUL included): no control
- * characters, not too long.  NULL leaves the field as it is.
+ * A text into a row's field of cap octets (NUL included): UTF-8 without
+ * control characters, so that every file can hold it, and not too long.  NULL
+ * leaves the field as it is.
  */
 enum jy_err convert_text(const char *field, const char *in, char *out,
     size_t cap, struct errctx *ec) JY_CHECK;
 
 /* A name that must be there, into a row's field. */
 enum jy_err convert_name(const char *field, const char *in,
+    char out[STORE_LABEL_MAX + 1], struct errctx *ec) JY_CHECK;
+
+/*
+ * Likewise what is only looked for: a store that was written before texts had
+ * to be UTF-8 may hold others, which must be found to be deleted.
+ */
+enum jy_err convert_known_text(const char *field, const char *in, char *out,
+    size_t cap, struct errctx *ec) JY_CHECK;
+enum jy_err convert_known_name(const char *field, const char *in,
     char out[STORE_LABEL_MAX + 1], struct errctx *ec) JY_CHECK;
 
 /* The store says only that it found nothing; people want to know what. */

@@ -126,6 +126,45 @@ class BadFrames(scenario.Case):
             self.refused("MALFORMED_REQUEST", admin.call, "peer_set",
                          peer=pb.Peer(name="x\ny", role=pb.ROLE_NS, uid=5))
 
+    def test_texts(self):
+        """What is kept is UTF-8 without control characters."""
+        device = self.server.device("1.0.3")
+        good = "Z\u00e4hler \u00a0\U0001f4a7"
+        before = self.server.ctl("device", "get", *device.words)
+        with self.server.admin() as admin:
+            for field in "as_id", "ns_kek", "as_kek", "app", "name":
+                for bad in "a\x1fb", "a\x7f", "a\u0085b", "\u009b2J":
+                    error = self.refused(
+                        "MALFORMED_REQUEST", admin.call, "device_set",
+                        id=device.id,
+                        settings=pb.DeviceSettings(**{field: bad}))
+                    self.assertIn(field + " ", error.message)
+                    self.assertIn("control character", error.message)
+            for bad in "a\u0085b", "\u009b2J":
+                self.refused("MALFORMED_REQUEST", admin.call, "app_set",
+                             app=pb.App(name=bad))
+                self.refused("MALFORMED_REQUEST", admin.call, "peer_set",
+                             peer=pb.Peer(name=bad, role=pb.ROLE_NS, uid=5))
+                self.refused("MALFORMED_REQUEST", admin.call, "kek_generate",
+                             label=bad, bits=128)
+                # But what an older store may hold can be looked for.
+                for call in "app_get", "app_delete", "peer_get":
+                    self.refused("NOT_FOUND", admin.call, call, name=bad)
+                self.refused("NOT_FOUND", admin.call, "kek_delete", label=bad)
+                self.refused("UNKNOWN_DEVICE", admin.call, "device_get",
+                             app=bad, name=bad)
+        # These octets are what a shell with another encoding gives.
+        done = self.server.try_ctl("device", "set", *device.words, "--app",
+                                   "a", "--name", "Z\udce4hler")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("name is not UTF-8", done.stderr)
+        self.assertEqual(self.server.ctl("device", "get", *device.words),
+                         before)
+        self.server.ctl("device", "set", *device.words, "--app", good,
+                        "--name", good)
+        after = self.server.ctl("device", "get", "--app", good, "--name", good)
+        self.assertEqual(after["device"]["settings"]["name"], good)
+
     def test_lengths_of_key_calls(self):
         with self.server.tls("ns") as ns, self.server.tls("as") as app:
             for client, call in (ns, "network_keys"), (app, "app_s_key"):

@@ -548,6 +548,14 @@ test_bad_text(void **state)
 	fake_ctl(&run, answer, lines_of(3), FROM_FILE);
 	assert_int_equal(run.status, 1);
 	assert_non_null(strstr(run.err, "0000000000000001: LOCAL: a text is"));
+	assert_non_null(strstr(run.err, "marked released all the same"));
+	assert_file(2);
+	forget();
+	spoil_batch = name_badly;
+	fake_ctl(&run, answer, lines_of(3), FROM_FILE " --keep-serving");
+	assert_int_equal(run.status, 1);
+	assert_non_null(strstr(run.err, "0000000000000001: LOCAL: a text is"));
+	assert_null(strstr(run.err, "marked"));
 	assert_file(2);
 }
 

@@ -399,6 +399,43 @@ test_refused(void **state)
 	assert_false(row_of(&old.id).released);
 }
 
+/* What no key file can hold is refused before anything is marked. */
+static void
+test_bad_text(void **state)
+{
+	struct sim_roots one = { .has_app = true };
+	struct device_row as = for_as(LW_VERSION_NONE), d;
+	const struct release_device *out;
+	struct going g;
+	char *const texts[] = { d.activation.as_id, d.activation.ns_kek,
+		d.activation.as_kek, d.app, d.name };
+	const char *const words[] = { "AS-ID", "KEK for network keys",
+		"KEK for the AppSKey", "application", "name" };
+
+	(void)state;
+	assert_int_equal(allow(NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		d = add_device(&one, &as);
+		d = row_of(&d.id);
+		(void)strcpy(d.app, "meters");
+		(void)strcpy(texts[i], "\xc2\x85");
+		assert_int_equal(
+		    store_device_put(t.env.store, &d, NULL), JY_OK);
+		out = release(&g, &d.id, false);
+		assert_int_equal(out->err, JY_EINVAL);
+		assert_non_null(strstr(out->ec.text, words[i]));
+		assert_false(row_of(&d.id).released);
+		assert_int_equal(release(&g, &d.id, true)->err, JY_EINVAL);
+		/* With another it goes. */
+		d = row_of(&d.id);
+		(void)strcpy(texts[i], "\xc3\xa4");
+		assert_int_equal(
+		    store_device_put(t.env.store, &d, NULL), JY_OK);
+		assert_int_equal(release(&g, &d.id, false)->err, JY_OK);
+		assert_true(row_of(&d.id).released);
+	}
+}
+
 /* An admin is faster: nothing of the device goes, ask again. */
 static void
 change(void)
@@ -440,6 +477,7 @@ main(void)
 		cmocka_unit_test(test_resident),
 		cmocka_unit_test(test_mixed),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bad_text),
 		cmocka_unit_test(test_conflict),
 	};
 
