@@ -174,6 +174,10 @@ plan_keys(const struct join_env *env, const struct import_batch *batch,
 			    .wrapped = &d->app };
 		err = plan_root(
 		    "AppKey", &old->app_key, &old->app_check, batch, plan, ec);
+		if (err == JY_OK && !d->has_nwk) {
+			err = roots_check_app_alone(
+			    &d->row, d->said_v10_root, ec);
+		}
 	}
 	return err;
 }

@@ -23,6 +23,7 @@ struct import_device {
 	struct device_row old; /* as stored; revision 0: not there */
 	struct device_row row; /* old, and over it what the file says */
 	bool has_nwk, has_app;
+	bool said_v10_root; /* the file does, whatever it says */
 	struct hsm_wrapped nwk, app;
 	struct nonce_start start;
 	enum import_outcome outcome; /* out */

@@ -293,6 +293,23 @@ app_key_role(const struct device_row *row)
 }
 
 enum jy_err
+roots_check_app_alone(
+    const struct device_row *row, bool said_v10_root, struct errctx *ec)
+{
+	if (said_v10_root || row->v10_root_is_app_key ||
+	    row->nwk_key.generation == 0 ||
+	    row->mac_version == LW_VERSION_NONE ||
+	    lw_version_is_1_1(row->mac_version)) {
+		return JY_OK;
+	}
+	return err_set(ec, JY_EINVAL,
+	    "the device is one of %s and joins with its NwkKey: say v10-root "
+	    "app for it to join with the AppKey, or v10-root nwk to keep the "
+	    "AppKey for 1.1 only",
+	    lw_version_str(row->mac_version));
+}
+
+enum jy_err
 roots_import(const struct join_env *env, struct device_row *row,
     const struct root_sources *sources, struct root_rows *outside,
     struct errctx *ec)

@@ -37,6 +37,14 @@ root_given(const struct root_source *source)
 }
 
 /*
+ * An AppKey that comes alone to a device of 1.0.x that joins with its NwkKey
+ * would serve no join.  JY_EINVAL, unless who brings it said which key is the
+ * root of 1.0.x joins.  row is the wanted one, before the import.
+ */
+enum jy_err roots_check_app_alone(const struct device_row *row,
+    bool said_v10_root, struct errctx *ec) JY_CHECK;
+
+/*
  * Before the import: set the row's times, destroy replaced keys that nothing
  * needs any more, and list those that are to be replaced now.  JY_EINUSE when
  * the list is full.

@@ -4,6 +4,7 @@
 
 #include "src/join/keys.h"
 #include "src/join/registry.h"
+#include "src/join/roots.h"
 #include "src/worker/calls.h"
 #include "src/worker/convert.h"
 
@@ -95,6 +96,10 @@ call_device_set(struct call *c, struct errctx *ec)
 	}
 	if (err == JY_OK && q->app_key != NULL) {
 		err = call_sealed(c, "app_key", q->app_key, &app, ec);
+	}
+	if (err == JY_OK && q->app_key != NULL && q->nwk_key == NULL) {
+		err = roots_check_app_alone(
+		    &row, q->settings != NULL && q->settings->has_v10_root, ec);
 	}
 	if (err != JY_OK) {
 		return err;

@@ -245,6 +245,7 @@ convert_device(
 	d->row = d->old;
 	if (err == JY_OK && m->settings != NULL) {
 		err = call_apply_settings(m->settings, &d->row, ec);
+		d->said_v10_root = m->settings->has_v10_root;
 	}
 	/* It comes to join here, or comes back. */
 	d->row.released = false;

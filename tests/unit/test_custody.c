@@ -422,6 +422,42 @@ test_capacity(void **state)
 	secret_free(key);
 }
 
+/* An AppKey that would serve no join, unless it is meant so. */
+static void
+test_app_alone(void **state)
+{
+	static const struct {
+		enum lw_version version;
+		uint32_t nwk_generation;
+		bool app_is_root, said;
+		enum jy_err err;
+	} cases[] = {
+		{ LW_VERSION_1_0_0, 7, false, false, JY_EINVAL },
+		{ LW_VERSION_1_0_4, 7, false, false, JY_EINVAL },
+		{ LW_VERSION_1_0_4, 7, false, true, JY_OK },
+		{ LW_VERSION_1_0_4, 7, true, false, JY_OK },
+		{ LW_VERSION_1_0_4, 0, false, false, JY_OK },
+		{ LW_VERSION_1_1_0, 7, false, false, JY_OK },
+		{ LW_VERSION_NONE, 7, false, false, JY_OK },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct device_row row = {
+			.mac_version = cases[i].version,
+			.nwk_key = { cases[i].nwk_generation, KEY_NWK },
+			.v10_root_is_app_key = cases[i].app_is_root,
+		};
+		struct errctx ec = ERRCTX_INIT;
+
+		assert_int_equal(
+		    roots_check_app_alone(&row, cases[i].said, &ec),
+		    cases[i].err);
+		assert_int_equal(cases[i].err != JY_OK,
+		    strstr(ec.text, "v10-root nwk") != NULL);
+	}
+}
+
 #define WRAPPED(fn) \
 	cmocka_unit_test_setup_teardown(fn, set_up_wrapped, tear_down)
 
@@ -437,6 +473,7 @@ main(void)
 		WRAPPED(test_rotation_of_cached),
 		WRAPPED(test_no_storage_key),
 		WRAPPED(test_settle),
+		cmocka_unit_test(test_app_alone),
 		cmocka_unit_test_setup_teardown(
 		    test_resident_only, set_up_resident, tear_down),
 		cmocka_unit_test_setup_teardown(
