@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * KEKs and their generations.  Two workers may change one label at a time: the
- * store lets a generation follow the newest one only, and never takes the last
- * away, so one of them is refused.  Runs on a token thread.
+ * store lets a generation follow the highest there was only, and never takes
+ * the last away, so one of them is refused.  Runs on a token thread.
  */
 #include "src/join/kek.h"
 
@@ -326,8 +326,7 @@ kek_rotate(const struct join_env *env, const struct kek_order *order,
 	if (err != JY_OK) {
 		return err;
 	}
-	return make(
-	    env, order, set.rows[set.n - 1].generation + 1, at, out, ec);
+	return make(env, order, store_kek_highest(&set) + 1, at, out, ec);
 }
 
 /* ---- the end ---- */

@@ -4,17 +4,48 @@
 
 #include <inttypes.h>
 
+uint32_t
+store_kek_highest(const struct kek_set *set)
+{
+	uint32_t highest = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct kek_row *row = &set->rows[i];
+
+		highest = row->generation > highest ? row->generation : highest;
+		highest = row->highest > highest ? row->highest : highest;
+	}
+	return highest;
+}
+
+bool
+kek_heir(
+    const struct kek_set *set, const struct kek_row *gone, struct kek_row *heir)
+{
+	struct kek_set left = { .n = 0 };
+
+	for (size_t i = 0; i < set->n; i++) {
+		if (set->rows[i].generation != gone->generation) {
+			left.rows[left.n++] = set->rows[i];
+		}
+	}
+	if (left.n == 0 || store_kek_highest(&left) == store_kek_highest(set)) {
+		return false;
+	}
+	*heir = left.rows[left.n - 1];
+	heir->highest = store_kek_highest(set);
+	return true;
+}
+
 enum jy_err
 kek_may_follow(
     const struct kek_set *set, const struct kek_row *row, struct errctx *ec)
 {
-	uint32_t newest = set->n > 0 ? set->rows[set->n - 1].generation : 0;
-
-	if (row->generation == 1 && newest > 0) {
+	if (row->generation == 1 && set->n > 0) {
 		return err_set(
 		    ec, JY_EEXIST, "there is a KEK \"%s\" already", row->label);
 	}
-	if (row->generation != newest + 1) {
+	if (row->generation != store_kek_highest(set) + 1) {
 		return err_set(ec, JY_ECONFLICT,
 		    "the KEK \"%s\" was changed meanwhile", row->label);
 	}

@@ -20,4 +20,11 @@ enum jy_err kek_wire_label_taken(
 enum jy_err kek_may_retire(const struct kek_set *set, const struct kek_row *row,
     struct errctx *ec) JY_CHECK;
 
+/*
+ * True when a row of the set has to be stored anew, as *heir, with the row
+ * gone removed: else nothing would tell that its number was given.
+ */
+bool kek_heir(const struct kek_set *set, const struct kek_row *gone,
+    struct kek_row *heir) JY_CHECK;
+
 #endif

@@ -33,7 +33,7 @@
 #define READERS_MAX 2048U
 /* 2: applications; 4: roots, audit log, generations of KEKs; 2..: rows so new
  */
-#define SCHEMA_VERSION 4U
+#define SCHEMA_VERSION 5U
 #define SCHEMA_KEY "schema"
 
 const struct table_def lmdb_tables[TABLE_COUNT] = {

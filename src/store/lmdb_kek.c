@@ -145,12 +145,18 @@ kek_drop(struct txn *t, const void *arg)
 	struct kek_key key;
 	struct slice at = kek_key_make(&key, row->label, row->generation);
 	struct kek_set set = { .n = 0 };
+	struct kek_row heir;
 	enum jy_err err = label_read_all(t, row->label, &set);
 
 	if (err == JY_OK) {
 		err = kek_may_retire(&set, row, t->ec);
 	}
-	return err == JY_OK ? txn_del(t, TABLE_KEKS, at) : err;
+	if (err == JY_OK) {
+		err = txn_del(t, TABLE_KEKS, at);
+	}
+	return err == JY_OK && kek_heir(&set, row, &heir)
+	    ? kek_row_put(t, &heir)
+	    : err;
 }
 
 enum jy_err

@@ -96,13 +96,19 @@ mem_kek_retire(
 {
 	struct memory *m = memory_lock(db);
 	struct kek_set set;
+	struct kek_row heir;
 	enum jy_err err = label_read_all(m, row->label, &set);
 
 	if (err == JY_OK) {
 		err = kek_may_retire(&set, row, ec);
 	}
-	return memory_written(
-	    m, err == JY_OK ? list_remove(&m->keks, row) : err);
+	if (err == JY_OK) {
+		err = list_remove(&m->keks, row);
+	}
+	if (err == JY_OK && kek_heir(&set, row, &heir)) {
+		err = list_put(&m->keks, &heir, ec);
+	}
+	return memory_written(m, err);
 }
 
 /* JY_EINUSE when somebody names the KEK. */

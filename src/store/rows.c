@@ -187,6 +187,9 @@ static const struct field kek_fields_2[] = {
 	BOOL(struct kek_row, has_proof),
 	BYTES(struct kek_row, proof),
 };
+static const struct field kek_fields_3[] = {
+	UINT(struct kek_row, highest, 4, UINT32_MAX),
+};
 
 static const struct field peer_fields_1[] = {
 	UINT(struct peer_row, revision, 4, UINT32_MAX),
@@ -265,42 +268,32 @@ check_kek(const void *row)
 	{ \
 		(table), ARRAY_LEN(table) \
 	}
-#define LAYOUT_1(table, type, check_fn) \
+/* The tables of versions 1 to n. */
+#define LAYOUT(type, check_fn, n, ...) \
 	{ \
-		.row_size = sizeof(type), .version = 1, \
-		.parts = { PART(table) }, .check = (check_fn) \
-	}
-#define LAYOUT_2(table_1, table_2, type, check_fn) \
-	{ \
-		.row_size = sizeof(type), .version = 2, \
-		.parts = { PART(table_1), PART(table_2) }, .check = (check_fn) \
-	}
-#define LAYOUT_4(table_1, table_2, table_3, table_4, type, check_fn) \
-	{ \
-		.row_size = sizeof(type), .version = 4, \
-		.parts = { PART(table_1), PART(table_2), PART(table_3), \
-			PART(table_4) }, \
-		.check = (check_fn) \
+		.row_size = sizeof(type), .version = (n), \
+		.parts = { __VA_ARGS__ }, .check = (check_fn) \
 	}
 
-static const struct layout device_layout = LAYOUT_4(device_fields_1,
-    device_fields_2, device_fields_3, device_fields_4, struct device_row, NULL);
+static const struct layout device_layout =
+    LAYOUT(struct device_row, NULL, 4, PART(device_fields_1),
+	PART(device_fields_2), PART(device_fields_3), PART(device_fields_4));
 static const struct layout app_layout =
-    LAYOUT_1(app_fields, struct app_row, NULL);
-static const struct layout nonce_layout =
-    LAYOUT_2(nonce_fields_1, nonce_fields_2, struct nonce_row, NULL);
+    LAYOUT(struct app_row, NULL, 1, PART(app_fields));
+static const struct layout nonce_layout = LAYOUT(
+    struct nonce_row, NULL, 2, PART(nonce_fields_1), PART(nonce_fields_2));
 static const struct layout session_layout =
-    LAYOUT_1(session_fields, struct session_row, check_session);
-static const struct layout kek_layout =
-    LAYOUT_2(kek_fields_1, kek_fields_2, struct kek_row, check_kek);
+    LAYOUT(struct session_row, check_session, 1, PART(session_fields));
+static const struct layout kek_layout = LAYOUT(struct kek_row, check_kek, 3,
+    PART(kek_fields_1), PART(kek_fields_2), PART(kek_fields_3));
 static const struct layout peer_layout =
-    LAYOUT_2(peer_fields_1, peer_fields_2, struct peer_row, NULL);
+    LAYOUT(struct peer_row, NULL, 2, PART(peer_fields_1), PART(peer_fields_2));
 static const struct layout refusal_layout =
-    LAYOUT_1(refusal_fields, struct refusal_row, NULL);
+    LAYOUT(struct refusal_row, NULL, 1, PART(refusal_fields));
 static const struct layout audit_layout =
-    LAYOUT_1(audit_fields, struct audit_row, NULL);
+    LAYOUT(struct audit_row, NULL, 1, PART(audit_fields));
 static const struct layout root_layout =
-    LAYOUT_1(root_fields, struct root_row, check_root);
+    LAYOUT(struct root_row, check_root, 1, PART(root_fields));
 
 static uint64_t
 uint_load(const uint8_t *at, size_t size)

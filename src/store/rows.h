@@ -199,6 +199,9 @@ struct kek_row {
 	/* The token's test key under this one: tells whether an object of
 	 * that CKA_ID is still this key, its length included. */
 	uint8_t proof[STORE_PROOF_LEN];
+	/* The label had generations up to this one, which are no more; 0, or
+	 * less than those there are: none above them. */
+	uint32_t highest;
 };
 
 enum peer_role { /* as PeerRole of the protocol */

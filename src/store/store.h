@@ -324,8 +324,12 @@ struct kek_set {
 enum jy_err store_kek_get(struct store *s, const char *label,
     struct kek_set *out, struct errctx *ec) JY_CHECK;
 
+/* The highest generation that the label has ever had; of no rows 0. */
+uint32_t store_kek_highest(const struct kek_set *set);
+
 /*
- * Add the first generation of a label, or the one after its newest.  JY_EEXIST
+ * Add the first generation of a label, or the one after the highest that it
+ * has had: so no number is given twice, whatever was retired.  JY_EEXIST
  * when the label (generation 1) or the wire label is taken; JY_ECONFLICT when
  * somebody else changed the label's generations; JY_EINUSE when it has as many
  * as there may be.
@@ -334,7 +338,8 @@ enum jy_err store_kek_add(
     struct store *s, const struct kek_row *row, struct errctx *ec) JY_CHECK;
 
 /*
- * Remove the generation that row names.  JY_ENOTFOUND when there is none,
+ * Remove the generation that row names; those that stay remember its number
+ * until the label is deleted.  JY_ENOTFOUND when there is none,
  * JY_ECONFLICT when it is another key by now, JY_EINUSE when the label has no
  * other.
  */

@@ -158,6 +158,28 @@ class Keks(KekCase):
         self.server.ctl("kek", "delete", "rot")
         self.assertNotIn("rot", {label for label, _ in self.keks()})
 
+    def test_number_is_used_up(self):
+        """A generation that was taken back is followed by the next number."""
+        self.kek("num", "--bits", "128", verb="generate")
+        for n in 2, 3:
+            made = self.kek("num", "--bits", "128", "--switch-at", "+2h",
+                            verb="rotate")
+            self.assertEqual((made["generation"], made["wire_label"],
+                              made["state"]), (n, "num-%d" % n, "planned"))
+            self.server.ctl("kek", "retire", "num", "--generation", str(n))
+            self.assertEqual([k for k in self.keks() if k[0] == "num"],
+                             [("num", 1)])
+            self.server.stop()
+            self.server.start()
+        made = self.kek("num", "--bits", "128", verb="rotate")
+        self.assertEqual((made["generation"], made["wire_label"]),
+                         (4, "num-4"))
+        self.server.ctl("kek", "delete", "num")
+        self.kek("num", "--bits", "128", verb="generate")
+        made = self.kek("num", "--bits", "128", verb="rotate")
+        self.assertEqual(made["generation"], 2)
+        self.server.ctl("kek", "delete", "num")
+
     def test_two_workers_rotate_at_once(self):
         """The same rotation over many connections: generations stay in order,
         and each object of the token has its row."""

@@ -281,7 +281,7 @@ test_rotation(void **state)
 	assert_int_equal(kek_retire(&t.env, "r", 3, false, &gone, NULL), JY_OK);
 	/* One that was replaced just now may go at once, if told so. */
 	assert_int_equal(rotate("r", "named", 0, NULL), JY_OK);
-	assert_int_equal(active_generation("r"), 3);
+	assert_int_equal(active_generation("r"), 4);
 	assert_int_equal(
 	    kek_retire(&t.env, "r", 2, false, &gone, NULL), JY_EINUSE);
 	assert_int_equal(kek_retire(&t.env, "r", 2, true, &gone, NULL), JY_OK);
@@ -298,6 +298,38 @@ test_rotation(void **state)
 	assert_int_equal(kek_delete(&t.env, name, NULL), JY_OK);
 	t.env.repeat_window_ms = 0;
 	now_ms = begin;
+}
+
+/* Of one that was taken back, number and label in envelopes are used up. */
+static void
+test_taken_back(void **state)
+{
+	struct kek_made first;
+	struct kek_set set;
+
+	(void)state;
+	assert_int_equal(generate("b", 128, &first), JY_OK);
+	assert_int_equal(rotate("b", "", now_ms + 99999, NULL), JY_OK);
+	assert_int_equal(kek_retire(&t.env, "b", 2, false, &gone, NULL), JY_OK);
+	assert_string_equal(gone.wire_label, "b-2");
+	assert_false(token_has(gone.key_id));
+	assert_int_equal(active_generation("b"), 1);
+	assert_int_equal(
+	    kek_retire(&t.env, "b", 2, false, &gone, NULL), JY_ENOTFOUND);
+	assert_int_equal(rotate("b", "", now_ms + 99999, NULL), JY_OK);
+	assert_int_equal(kek_retire(&t.env, "b", 3, false, &gone, NULL), JY_OK);
+	assert_int_equal(rotate("b", "", 0, NULL), JY_OK);
+	assert_int_equal(store_kek_get(t.env.store, "b", &set, NULL), JY_OK);
+	assert_int_equal(set.n, 2);
+	assert_int_equal(set.rows[1].generation, 4);
+	assert_string_equal(set.rows[1].wire_label, "b-4");
+	assert_int_equal(active_generation("b"), 4);
+	assert_int_equal(kek_delete(&t.env, "b", NULL), JY_OK);
+	/* A label that was deleted begins anew. */
+	assert_int_equal(generate("b", 128, &first), JY_OK);
+	assert_int_equal(rotate("b", "", 0, NULL), JY_OK);
+	assert_int_equal(active_generation("b"), 2);
+	assert_int_equal(kek_delete(&t.env, "b", NULL), JY_OK);
 }
 
 /* Another worker rotates between our look and our add. */
@@ -491,6 +523,7 @@ main(void)
 		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_rotation),
+		cmocka_unit_test(test_taken_back),
 		cmocka_unit_test(test_race),
 		cmocka_unit_test(test_join_across),
 		cmocka_unit_test(test_watch),

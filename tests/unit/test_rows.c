@@ -105,6 +105,17 @@ an_event(void)
 	return row;
 }
 
+/* What its octets say does not hold the label. */
+static struct kek_row
+a_kek(void)
+{
+	struct kek_row row = util_kek("");
+
+	(void)strcpy(row.wire_label, "k-2");
+	row.highest = 0x01020304;
+	return row;
+}
+
 /* The octets are a format: they must not change under their version. */
 #define DEVICE_V1 \
 	0x00, 0x00, 0x01, 0x02,                             /* revision */ \
@@ -127,6 +138,17 @@ an_event(void)
 #define CHECKS_V3 \
 	0x01, 0xC0, 0xC1, 0xC2, 0xC3,    /* of the NwkKey */ \
 	    0x00, 0x00, 0x00, 0x00, 0x00 /* of the AppKey: not known */
+#define KEK_V1 \
+	0x01, 0x23, 0x45, 0x67, 0x89, 0xAB, 0xCD, 0xEF,    /* key_id */ \
+	    0x00, 0x80,                                    /* bits */ \
+	    0x01, 0x02, 0x03, 0x04,                        /* check value */ \
+	    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x05 /* created */
+#define KEK_V2 \
+	0x03, 'k', '-', '2',                                /* wire label */ \
+	    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x06, /* active */ \
+	    0x01, 0x07, 0x08, 0x09, 0x00, 0x00, 0x00, 0x00, /* proof */ \
+	    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, /* ... */ \
+	    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00
 #define NONCE_V1 \
 	0xFF, 0xFF, 0xFF,     /* JoinNonce */ \
 	    0x01, 0x01, 0x00, /* DevNonce */ \
@@ -191,6 +213,8 @@ test_layouts(void **state)
 	};
 	static const uint8_t nonce[] = { 0x02, NONCE_V1, 0x0A, 0x0B,
 		0x0C }; /* live */
+	static const uint8_t kek[] = { 0x03, KEK_V1, KEK_V2, 0x01, 0x02, 0x03,
+		0x04 };
 	static const uint8_t root[] = { 0x01, 0x11, 0x22, 0x33, 0x44, 1, 2, 3,
 		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 		0xA0, 0xA1, 0, 0, 0, 0, 0, 0 };
@@ -203,6 +227,7 @@ test_layouts(void **state)
 	ASSERT_OCTETS(device, a_device(), device);
 	ASSERT_OCTETS(app, an_app(), app);
 	ASSERT_OCTETS(nonce, a_nonce(), nonce);
+	ASSERT_OCTETS(kek, a_kek(), kek);
 	ASSERT_OCTETS(root, a_root(), root);
 	an_audit.text[2] = '\0';
 	ASSERT_OCTETS(audit, an_audit, audit);
@@ -248,6 +273,9 @@ test_version_1(void **state)
 		CHECKS_V3 };
 	static const uint8_t nonce[] = { 0x01, NONCE_V1 };
 	static const uint8_t peer[] = { 0x01, PEER_V1 };
+	static const uint8_t kek[] = { 0x01, KEK_V1 };
+	static const uint8_t kek_2[] = { 0x02, KEK_V1, KEK_V2 };
+	struct kek_row k = a_kek();
 	struct device_row d = a_device();
 	struct nonce_row n = a_nonce();
 	struct peer_row p = { .revision = 7, .role = PEER_NS };
@@ -280,6 +308,13 @@ test_version_1(void **state)
 	(void)strcpy(p.kek, "k");
 	p.clear_keys = true;
 	ASSERT_V1(peer, p, peer);
+	k.highest = 0;
+	ASSERT_V1(kek, k, kek_2);
+	k.wire_label[0] = '\0';
+	k.active_ms = 0;
+	k.has_proof = false;
+	memset(k.proof, 0, sizeof(k.proof));
+	ASSERT_V1(kek, k, kek);
 }
 
 /*
@@ -318,6 +353,7 @@ test_version_1(void **state)
 		assert_non_null(strstr(ec.text, \
 		    buf[0] == 2       ? "version 2 is not known" \
 			: buf[0] == 3 ? "version 3 is not known" \
+			: buf[0] == 4 ? "version 4 is not known" \
 				      : "version 5 is not known")); \
 	} while (0)
 
@@ -331,6 +367,7 @@ test_round_trips(void **state)
 	ROUND_TRIP(nonce, a_nonce());
 	ROUND_TRIP(session, a_session());
 	ROUND_TRIP(kek, util_kek("k"));
+	ROUND_TRIP(kek, a_kek());
 	ROUND_TRIP(peer, a_peer());
 	ROUND_TRIP(refusal, util_refusal(1, 2));
 	ROUND_TRIP(root, a_root());

@@ -164,6 +164,64 @@ test_generations(void **state)
 	add(s, "k", 1);
 }
 
+static uint32_t
+highest(struct store *s, const char *label)
+{
+	struct kek_set set = { .n = 0 };
+	enum jy_err err = store_kek_get(s, label, &set, NULL);
+
+	assert_int_equal(err, set.n > 0 ? JY_OK : JY_ENOTFOUND);
+	return store_kek_highest(&set);
+}
+
+/* A number that was given is not given again, whatever is retired. */
+static void
+test_highest(void **state)
+{
+	struct store *s = store_of(state);
+	struct kek_row row;
+
+	assert_int_equal(highest(s, "k"), 0);
+	add(s, "k", 1);
+	add(s, "k", 2);
+	add(s, "l", 1);
+	assert_int_equal(highest(s, "k"), 2);
+	assert_int_equal(retire(s, "k", 2), JY_OK);
+	assert_int_equal(highest(s, "k"), 2);
+	row = generation("k", 2);
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_ECONFLICT);
+	row = generation("k", 4);
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_ECONFLICT);
+	add(s, "k", 3);
+	/* Who remembers it goes itself. */
+	assert_int_equal(retire(s, "k", 1), JY_OK);
+	assert_int_equal(highest(s, "k"), 3);
+	add(s, "k", 4);
+	add(s, "k", 5);
+	assert_int_equal(retire(s, "k", 5), JY_OK);
+	assert_string_equal(generations(s, "k"), "34");
+	assert_int_equal(retire(s, "k", 4), JY_OK);
+	assert_int_equal(highest(s, "k"), 5);
+	row = generation("k", 4);
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_ECONFLICT);
+	row = generation("k", 5);
+	assert_int_equal(store_kek_add(s, &row, NULL), JY_ECONFLICT);
+	/* What is refused changes nothing. */
+	assert_int_equal(retire(s, "k", 3), JY_EINUSE);
+	assert_int_equal(highest(s, "k"), 5);
+	assert_int_equal(highest(s, "l"), 1);
+	/* In between: the highest is there. */
+	add(s, "k", 6);
+	add(s, "k", 7);
+	assert_int_equal(retire(s, "k", 6), JY_OK);
+	assert_string_equal(generations(s, "k"), "37");
+	assert_int_equal(highest(s, "k"), 7);
+	/* A label that was deleted begins anew. */
+	assert_int_equal(store_kek_delete(s, "k", NULL), JY_OK);
+	add(s, "k", 1);
+	assert_int_equal(highest(s, "k"), 1);
+}
+
 static void
 test_wire_labels(void **state)
 {
@@ -266,6 +324,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_keks),
 		CASE(test_generations),
+		CASE(test_highest),
 		CASE(test_wire_labels),
 		CASE(test_pages),
 		CASE(test_in_use),

@@ -247,17 +247,25 @@ put_old_rows_raw(unsigned n)
 	put_raw("nonces", &device.id, sizeof(device.id), buf, len - nonce_new);
 }
 
-/* A KEK of the time before generations. */
+/*
+ * A KEK of the time before generations (version 1), or before they were
+ * remembered (2).
+ */
 static void
-put_old_kek_raw(const char *label)
+put_old_kek_raw(const char *label, uint8_t version)
 {
 	struct kek_row row = util_kek("");
-	const size_t new = 1 + 8 + 1 + STORE_PROOF_LEN;
+	const size_t new_2 = 1 + 8 + 1 + STORE_PROOF_LEN, new_3 = 4;
 	uint8_t buf[ROW_MAX];
-	size_t len = row_encode_kek(&row, buf);
+	size_t len;
 
-	buf[0] = 1;
-	put_raw("keks", label, strlen(label), buf, len - new);
+	if (version == 2) {
+		(void)strcpy(row.wire_label, label);
+	}
+	len = row_encode_kek(&row, buf) - new_3;
+	buf[0] = version;
+	put_raw("keks", label, strlen(label), buf,
+	    version == 1 ? len - new_2 : len);
 }
 
 /* What is left of one that can be read: that it was there. */
@@ -273,7 +281,7 @@ test_keks_raw(void **state)
 
 	(void)state;
 	store_close(s);
-	put_old_kek_raw("old");
+	put_old_kek_raw("old", 1);
 	s = open_with(0, 64 * MIB);
 	assert_int_equal(store_kek_get(s, "old", &set, NULL), JY_OK);
 	assert_int_equal(set.n, 1);
@@ -304,7 +312,7 @@ test_keks_raw(void **state)
 	assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
 	store_close(s);
 
-	put_old_kek_raw("odd");
+	put_old_kek_raw("odd", 1);
 	put_raw("keks", bad_key, 6, bad, sizeof(bad));
 	s = open_with(0, 64 * MIB);
 	err_clear(&ec);
@@ -312,6 +320,47 @@ test_keks_raw(void **state)
 	assert_int_equal(store_kek_delete(s, "odd", NULL), JY_OK);
 	assert_int_equal(store_kek_get(s, "odd", &set, NULL), JY_ENOTFOUND);
 	store_close(s);
+}
+
+/* Rows of before say nothing of retired generations, and do from then on. */
+static void
+test_old_keks_remember(void **state)
+{
+	static const uint8_t old[] = { 0, 0, 0, 4 };
+	struct kek_row row;
+	struct kek_set set;
+	struct store *s;
+
+	(void)state;
+	for (uint8_t version = 1; version <= 2; version++) {
+		store_close(open_with(0, 64 * MIB));
+		put_old_kek_raw("k", version);
+		put_raw("meta", "schema", 6, old, sizeof(old));
+		s = open_with(0, 64 * MIB);
+		row = util_kek("k");
+		for (uint32_t n = 2; n <= 3; n++) {
+			row.generation = n;
+			row.key_id = n;
+			(void)strcpy(row.wire_label, n == 2 ? "k-2" : "k-3");
+			assert_int_equal(store_kek_add(s, &row, NULL), JY_OK);
+			assert_int_equal(
+			    store_kek_retire(s, &row, NULL), JY_OK);
+			assert_int_equal(
+			    store_kek_add(s, &row, NULL), JY_ECONFLICT);
+		}
+		store_close(s);
+		s = open_with(0, 64 * MIB);
+		assert_int_equal(store_kek_get(s, "k", &set, NULL), JY_OK);
+		assert_int_equal(set.n, 1);
+		assert_int_equal(set.rows[0].generation, 1);
+		assert_int_equal(set.rows[0].highest, 3);
+		assert_string_equal(set.rows[0].wire_label, "k");
+		assert_int_equal(set.rows[0].active_ms, version == 1 ? 0 : 6);
+		assert_int_equal(store_kek_delete(s, "k", NULL), JY_OK);
+		store_close(s);
+		/* The programs of before would give numbers twice. */
+		assert_schema(5);
+	}
 }
 
 static void
@@ -344,7 +393,7 @@ test_old_store(void **state)
 	store_close(s);
 
 	/* The programs of before would take its rows for damaged. */
-	assert_schema(4);
+	assert_schema(5);
 }
 
 /* Many devices of one app, one of another behind them, as of before. */
@@ -407,7 +456,7 @@ test_old_store_lists(void **state)
 	assert_int_equal(list_app(s, "one", &row, 1, &more), 0);
 	assert_int_equal(list_app(s, "few", &row, 1, &more), 1);
 	store_close(s);
-	assert_schema(4);
+	assert_schema(5);
 }
 
 /* What a damaged row leaves in the list of its application counts not. */
@@ -540,7 +589,7 @@ test_old_store_full(void **state)
 	s = util_open(&config);
 	assert_int_equal(store_app_put(s, &app, NULL), JY_OK);
 	store_close(s);
-	assert_schema(4);
+	assert_schema(5);
 	(void)close(hold[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -590,7 +639,7 @@ test_corrupt_app(void **state)
 static void
 test_newer_schema(void **state)
 {
-	static const uint8_t newer[] = { 0, 0, 0, 5 };
+	static const uint8_t newer[] = { 0, 0, 0, 6 };
 	struct store_config config = util_config("lmdb", dir);
 
 	(void)state;
@@ -883,6 +932,7 @@ main(void)
 		CASE(test_permissions),
 		CASE(test_keks_raw),
 		CASE(test_newer_schema),
+		CASE(test_old_keks_remember),
 		CASE(test_old_store),
 		CASE(test_old_store_full),
 		CASE(test_corrupt_app),
