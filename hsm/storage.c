@@ -348,7 +348,7 @@ replace_all(struct hsm *hsm, const struct settling *s,
 	if (rv != CKR_OK) {
 		return rv;
 	}
-		for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++) {
+	for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++) {
 		/* NSS writes a key over one that has the same ID. */
 		rv = old[i] != key ? object_erase(hsm, old[i]) : CKR_OK;
 		*s->replaced += rv == CKR_OK;
