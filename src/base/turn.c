@@ -8,7 +8,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "src/base/log.h"
 
 void
 turn_init(struct turn *turn, const char *dir, const char *name)
@@ -26,16 +29,24 @@ turn_fini(struct turn *turn)
 	(void)pthread_mutex_destroy(&turn->mutex);
 }
 
+/* To lock it, who may read it is enough: root may have been first. */
 static void
 open_file(struct turn *turn)
 {
 	char path[PATH_MAX];
 
-	if (turn->fd < 0 && turn->dir != NULL) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", turn->dir, turn->name);
-		turn->fd =
-		    open(path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+	if (turn->fd >= 0 || turn->dir == NULL) {
+		return;
+	}
+	errno = ENAMETOOLONG;
+	if (snprintf(path, sizeof(path), "%s/%s", turn->dir, turn->name) <
+	    (int)sizeof(path)) {
+		turn->fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC,
+		    S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
+	}
+	if (turn->fd < 0 && errno != ENOENT) {
+		log_warn("turn", "cannot take turns with other processes",
+		    "file=\"%s\" error=\"%s\"", path, strerror(errno));
 	}
 }
 
