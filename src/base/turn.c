@@ -58,10 +58,18 @@ turn_take(struct turn *turn)
 	}
 	(void)pthread_mutex_lock(&turn->mutex);
 	open_file(turn);
-	while (
-	    turn->fd >= 0 && flock(turn->fd, LOCK_EX) != 0 && errno == EINTR) {
+	if (turn->fd < 0) {
+		return false;
 	}
-	return turn->fd >= 0;
+	while (flock(turn->fd, LOCK_EX) != 0) {
+		if (errno != EINTR) {
+			log_warn("turn", "cannot lock",
+			    "file=\"%s\" error=\"%s\"", turn->name,
+			    strerror(errno));
+			return false;
+		}
+	}
+	return true;
 }
 
 void

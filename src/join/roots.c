@@ -373,6 +373,25 @@ roots_undo(const struct join_env *env, const struct device_row *row,
 	roots_destroy(env, &doomed);
 }
 
+/* Does the device have this key now?  Yes, if nobody can say. */
+static bool
+is_named(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key)
+{
+	struct device_row row;
+	enum jy_err err = store_device_get(env->store, device, &row, NULL);
+
+	if (err != JY_OK) {
+		return err != JY_ENOTFOUND;
+	}
+	for (size_t i = 0; i < row.old_key_count; i++) {
+		if (row.old_keys[i] == old_key_pack(key)) {
+			return true;
+		}
+	}
+	return same_key(&row.nwk_key, key) || same_key(&row.app_key, key);
+}
+
 /*
  * The key is in the token: its row goes.  If it has gone, the key was deleted
  * or replaced meanwhile, by somebody who did not see it in the token yet.
@@ -385,7 +404,7 @@ row_to_object(const struct join_env *env, const struct device_id *device,
 	bool found = false;
 	enum jy_err err = store_root_delete(env->store, &ref, 1, &found, ec);
 
-	if (err == JY_OK && !found) {
+	if (err == JY_OK && !found && !is_named(env, device, key)) {
 		destroy_one(env, &ref, false);
 	}
 	*settled += found;
@@ -456,11 +475,13 @@ enum jy_err
 roots_settle(const struct join_env *env, const struct device_row *row,
     uint32_t *settled, struct errctx *ec)
 {
+	bool alone = turn_take(env->settling) || env->settling == NULL;
 	enum jy_err err;
 
 	*settled = 0;
-	(void)turn_take(env->settling);
-	err = settle_all(env, row, settled, ec);
+	err = alone ? settle_all(env, row, settled, ec)
+		    : err_set(ec, JY_EIO,
+			  "settle.lock beside the store cannot be locked");
 	turn_leave(env->settling);
 	return err;
 }
