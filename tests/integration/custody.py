@@ -346,6 +346,24 @@ class AtOnce(scenario.Case):
             self.server.ctl("device", "delete", *device.words)
         self.assertEqual(self.objects(), before)
 
+    def test_no_lock(self):
+        """Two could be at it at once: nothing is done, and nothing lost."""
+        path = self.server.dir + "/store/settle.lock"
+        device = self.server.device("1.0.4")
+        self.server.stop()
+        if os.path.exists(path):
+            os.unlink(path)
+        os.mkdir(path)
+        self.server.start()
+        done = self.server.try_ctl("device", "settle", *device.words)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("settle.lock", done.stderr + self.server.log())
+        self.assertEqual(self.resident(), 0)
+        os.rmdir(path)
+        self.server.ctl("device", "settle", *device.words)
+        self.assertEqual(self.resident(), 1)
+        self.server.ctl("device", "delete", *device.words)
+
     def test_settle_and_delete(self):
         """Whichever is faster: no key stays that no device has."""
         before = self.objects()
