@@ -13,6 +13,7 @@
  * be locked.  So a session may be replaced only while the anchor stands; when
  * anchor or login is lost, everything is JY_ETOKEN until the process ends.
  */
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,14 +106,19 @@ refuse_last_try(const struct hsm *hsm, struct errctx *ec)
 static enum jy_err
 login_with(struct hsm *hsm, const struct secret *pin, struct errctx *ec)
 {
+	sigset_t all, before;
 	char name[RV_NAME_MAX];
 	CK_RV rv;
 
 	(void)turn_take(&hsm->turn);
+	/* SoftHSM writes the token's file: no signal ends us in the middle. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
 	rv = P11(hsm,
 	    C_Login(hsm->anchor, CKU_USER,
 		pin != NULL ? p11_in(secret_bytes(pin)) : NULL,
 		pin != NULL ? secret_len(pin) : 0));
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	turn_leave(&hsm->turn);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		return JY_OK;

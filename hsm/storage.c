@@ -17,6 +17,7 @@
  * cache are; the other two may not be copied.  All of this runs under the lane.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "hsm/internal.h"
 #include "src/base/bytes.h"
@@ -396,6 +397,9 @@ hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
 	lane_enter(hsm);
 	err = lane_run(hsm, settle, &s, "settle a stored key", ec);
 	lane_leave(hsm);
+	if (err == JY_OK && hsm->writes_in_turns) {
+		sync(); /* SoftHSM does not wait for the disk */
+	}
 	return err;
 }
 
