@@ -37,6 +37,7 @@ struct hsm_key;
 
 /* ---- the token ---- */
 
+/* What turn_dir points to outlives the hsm; the directory may come later. */
 struct hsm_config {
 	/*
 	 * RFC 7512: token= and/or serial= name the token, module-path= the
@@ -48,11 +49,7 @@ struct hsm_config {
 	const char *init_args; /* CK_C_INITIALIZE_ARGS.pReserved, or "" */
 	unsigned sessions;     /* beside the anchor session; >= 1 */
 	unsigned cache;        /* session-object copies to keep; >= 16 */
-			       /*
-				* Where a file is made to take turns with other processes, once the
-				* directory is there (hsm/write.c); it outlives the hsm; NULL: alone.
-				*/
-	const char *turn_dir;
+	const char *turn_dir;  /* for turns of processes; NULL: alone */
 	/* Policy guarantees to insist on: names of enum hsm_policy. */
 	const char *const *require;
 	size_t require_count;

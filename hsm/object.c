@@ -301,8 +301,7 @@ object_purge(struct hsm *hsm, const struct hsm_id *id, size_t *count)
 		index_put(hsm, id, CK_INVALID_HANDLE);
 	}
 	while (*count < PURGE_MAX) {
-		rv = find(hsm, hsm->scratch.handle, CKO_SECRET_KEY, id, &found,
-		    1, &n);
+		rv = object_list(hsm, id, &found, 1, &n);
 		if (rv != CKR_OK || n == 0) {
 			return rv;
 		}

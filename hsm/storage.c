@@ -371,12 +371,12 @@ settle(struct hsm *hsm, void *arg)
 	CK_ULONG n = 0;
 	CK_RV rv = object_list(hsm, s->spec.id, old, ARRAY_LEN(old), &n);
 
-	if (rv == CKR_OK && n > LEFT_MAX) {
-		return RV_MANY;
+	if (rv != CKR_OK || n > LEFT_MAX) {
+		return rv != CKR_OK ? rv : RV_MANY;
 	}
 	cache_forget(hsm, s->spec.id);
 	index_put(hsm, s->spec.id, CK_INVALID_HANDLE);
-	return rv == CKR_OK ? replace_all(hsm, s, old, n) : rv;
+	return replace_all(hsm, s, old, n);
 }
 
 enum jy_err
@@ -384,13 +384,8 @@ hsm_stored_settle(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, const char *label,
     const struct hsm_stored *stored, size_t *replaced, struct errctx *ec)
 {
-	struct settling s = { { .row = template,
-				  .origin = ORIGIN_UNWRAP,
-				  .len = 16,
-				  .token = true,
-				  .id = id,
-				  .label = label },
-		stored, replaced };
+	struct settling s = { landing_of(16, template, id, label).spec, stored,
+		replaced };
 	enum jy_err err;
 
 	*replaced = 0;

@@ -51,23 +51,37 @@ open_file(struct turn *turn)
 }
 
 bool
+turn_take_fd(int fd)
+{
+	while (flock(fd, LOCK_EX) != 0) {
+		if (errno != EINTR) {
+			return false;
+		}
+	}
+	return true;
+}
+
+void
+turn_leave_fd(int fd)
+{
+	(void)flock(fd, LOCK_UN);
+}
+
+bool
 turn_take(struct turn *turn)
 {
 	if (turn == NULL) {
-		return false;
+		return true;
 	}
 	(void)pthread_mutex_lock(&turn->mutex);
 	open_file(turn);
 	if (turn->fd < 0) {
 		return false;
 	}
-	while (flock(turn->fd, LOCK_EX) != 0) {
-		if (errno != EINTR) {
-			log_warn("turn", "cannot lock",
-			    "file=\"%s\" error=\"%s\"", turn->name,
-			    strerror(errno));
-			return false;
-		}
+	if (!turn_take_fd(turn->fd)) {
+		log_warn("turn", "cannot lock", "file=\"%s\" error=\"%s\"",
+		    turn->name, strerror(errno));
+		return false;
 	}
 	return true;
 }
@@ -79,7 +93,7 @@ turn_leave(struct turn *turn)
 		return;
 	}
 	if (turn->fd >= 0) {
-		(void)flock(turn->fd, LOCK_UN);
+		turn_leave_fd(turn->fd);
 	}
 	(void)pthread_mutex_unlock(&turn->mutex);
 }

@@ -220,7 +220,6 @@ keep(const struct join_env *env, const struct hsm_id *id, struct kek_row *row,
 
 	row->has_proof = err == JY_OK;
 	if (err == JY_OK) {
-
 		err = store_kek_add(env->store, row, ec);
 		/* After another error it may be named all the same. */
 		refused = err == JY_EEXIST || err == JY_ECONFLICT ||

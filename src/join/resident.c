@@ -36,12 +36,13 @@ resident_take(const struct join_env *env, struct errctx *ec)
 }
 
 void
-resident_give_back(const struct join_env *env)
+resident_give_back(const struct join_env *env, size_t n)
 {
 	struct errctx ec = ERRCTX_INIT;
 	uint64_t now;
-	enum jy_err err = store_meta_add(
-	    env->store, META_RESIDENT, -1, UINT64_MAX, &now, &ec);
+	enum jy_err err = n > 0 ? store_meta_add(env->store, META_RESIDENT,
+				      -(int64_t)n, UINT64_MAX, &now, &ec)
+				: JY_OK;
 
 	if (err != JY_OK) {
 		log_warn("registry", "the number of root keys is too high now",

@@ -19,8 +19,8 @@ enum jy_err resident_recount(
 enum jy_err resident_take(
     const struct join_env *env, struct errctx *ec) JY_CHECK;
 
-/* Never fails: what cannot be written is put right at the next count. */
-void resident_give_back(const struct join_env *env);
+/* So many places.  What cannot be written is put right at the next count. */
+void resident_give_back(const struct join_env *env, size_t n);
 
 enum jy_err resident_count(
     const struct join_env *env, uint64_t *n, struct errctx *ec) JY_CHECK;

@@ -57,7 +57,7 @@ import_resident(const struct join_env *env, const struct device_id *device,
 	    : hsm_key_import_under(env->hsm, source->transport, source->wrapped,
 		  ROOT_KEY_LEN, template, id, label, ec);
 	if (err != JY_OK) {
-		resident_give_back(env);
+		resident_give_back(env, 1);
 	}
 	return err;
 }
@@ -140,7 +140,7 @@ destroy_one(
 	}
 	err = hsm_key_destroy(env->hsm, &id, &ec);
 	if (err == JY_OK) {
-		resident_give_back(env);
+		resident_give_back(env, 1);
 	} else if (err != JY_ENOKEY) {
 		warn_stays(ref, err, &ec);
 	}
@@ -442,11 +442,8 @@ settle_root(const struct join_env *env, const struct device_id *device,
 	stored = keys_stored_of(&row);
 	err = hsm_stored_settle(env->hsm, &id, keys_root_template(key->role),
 	    label, &stored, &replaced, ec);
-	for (; replaced > 0; replaced--) {
-		resident_give_back(env);
-	}
+	resident_give_back(env, replaced + (err != JY_OK));
 	if (err != JY_OK) {
-		resident_give_back(env);
 		return err;
 	}
 	return row_to_object(env, device, key, settled, ec);
@@ -475,13 +472,13 @@ enum jy_err
 roots_settle(const struct join_env *env, const struct device_row *row,
     uint32_t *settled, struct errctx *ec)
 {
-	bool alone = turn_take(env->settling) || env->settling == NULL;
 	enum jy_err err;
 
 	*settled = 0;
-	err = alone ? settle_all(env, row, settled, ec)
-		    : err_set(ec, JY_EIO,
-			  "settle.lock beside the store cannot be locked");
+	err = turn_take(env->settling)
+	    ? settle_all(env, row, settled, ec)
+	    : err_set(
+		  ec, JY_EIO, "settle.lock beside the store cannot be locked");
 	turn_leave(env->settling);
 	return err;
 }

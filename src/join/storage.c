@@ -52,7 +52,6 @@ make(const struct join_env *env, const struct storage_state *seen,
 	if (err != JY_OK) {
 		return err;
 	}
-
 	err = store_storage_set(env->store, seen, &next, ec);
 	if (err == JY_ECONFLICT) {
 		/* After another error it may be named all the same. */

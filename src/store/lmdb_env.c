@@ -12,7 +12,6 @@
  */
 #include "src/store/lmdb_env.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -24,6 +23,7 @@
 
 #include <lmdb.h>
 
+#include "src/base/turn.h"
 #include "src/store/lmdb_list.h"
 
 #define MAP_FIRST ((size_t)16 << 20)
@@ -169,26 +169,12 @@ path_open(struct lmdb *db, bool must_exist, struct errctx *ec)
  * time; they take turns by locking the directory.
  */
 static void
-turn_take(struct lmdb *db)
-{
-	while (flock(db->dir_fd, LOCK_EX) != 0 && errno == EINTR) {
-		/* once more */
-	}
-}
-
-static void
-turn_give(struct lmdb *db)
-{
-	(void)flock(db->dir_fd, LOCK_UN);
-}
-
-static void
 env_close(struct lmdb *db)
 {
 	if (db->env != NULL) {
-		turn_take(db);
+		(void)turn_take_fd(db->dir_fd);
 		mdb_env_close(db->env);
-		turn_give(db);
+		turn_leave_fd(db->dir_fd);
 		db->env = NULL;
 	}
 }
@@ -346,9 +332,9 @@ env_open(struct lmdb *db, struct errctx *ec)
 	int rc = mdb_env_create(&db->env);
 
 	if (rc == 0) {
-		turn_take(db);
+		(void)turn_take_fd(db->dir_fd);
 		rc = env_start(db, db->env);
-		turn_give(db);
+		turn_leave_fd(db->dir_fd);
 	}
 	err = rc == 0 ? tables_open(db, ec) : lmdb_rc_fail(ec, rc, db->path);
 	if (err != JY_OK) {

@@ -47,44 +47,40 @@ convert_known_text(
 }
 
 enum jy_err
-convert_text(
-    const char *field, const char *in, char *out, size_t cap, struct errctx *ec)
-{
-	if (in != NULL && !text_is_clean(in)) {
-		return err_set(ec, JY_EINVAL,
-		    "%s is not UTF-8, or has a control character", field);
-	}
-	return convert_known_text(field, in, out, cap, ec);
-}
-
-static enum jy_err
-check_there(const char *field, const char *in, struct errctx *ec)
-{
-	return in != NULL && in[0] != '\0'
-	    ? JY_OK
-	    : err_set(ec, JY_EINVAL, "%s is missing", field);
-}
-
-enum jy_err
 convert_known_name(const char *field, const char *in,
     char out[STORE_LABEL_MAX + 1], struct errctx *ec)
 {
-	enum jy_err err = check_there(field, in, ec);
+	if (in == NULL || in[0] == '\0') {
+		return err_set(ec, JY_EINVAL, "%s is missing", field);
+	}
+	return convert_known_text(field, in, out, STORE_LABEL_MAX + 1, ec);
+}
 
-	return err == JY_OK
-	    ? convert_known_text(field, in, out, STORE_LABEL_MAX + 1, ec)
-	    : err;
+static enum jy_err
+check_clean(const char *field, const char *in, struct errctx *ec)
+{
+	return in == NULL || text_is_clean(in)
+	    ? JY_OK
+	    : err_set(ec, JY_EINVAL,
+		  "%s is not UTF-8, or has a control character", field);
+}
+
+enum jy_err
+convert_text(
+    const char *field, const char *in, char *out, size_t cap, struct errctx *ec)
+{
+	enum jy_err err = check_clean(field, in, ec);
+
+	return err == JY_OK ? convert_known_text(field, in, out, cap, ec) : err;
 }
 
 enum jy_err
 convert_name(const char *field, const char *in, char out[STORE_LABEL_MAX + 1],
     struct errctx *ec)
 {
-	enum jy_err err = check_there(field, in, ec);
+	enum jy_err err = check_clean(field, in, ec);
 
-	return err == JY_OK
-	    ? convert_text(field, in, out, STORE_LABEL_MAX + 1, ec)
-	    : err;
+	return err == JY_OK ? convert_known_name(field, in, out, ec) : err;
 }
 
 enum jy_err

@@ -244,6 +244,8 @@ run_worker(bool later)
 	enum jy_err err;
 
 	choose_signals();
+	turn_init(&settling, NULL, "settle.lock");
+	ctx.env.settling = &settling;
 	err = conf_load("/proc/self/fd/4", &conf, &ec);
 	if (err != JY_OK) {
 		goto out;
@@ -260,8 +262,7 @@ run_worker(bool later)
 	}
 	ctx.env.join_euis = join_euis(conf);
 	ctx.env.release_to = release_to(conf);
-	turn_init(&settling, conf->store, "settle.lock");
-	ctx.env.settling = &settling;
+	settling.dir = conf->store;
 	err = open_all(conf, later, &ctx.env, &report, &ec);
 	if (err == JY_OK) {
 		err = say_hello(&report, &ec);
@@ -277,9 +278,7 @@ out:
 		status = status_of(err);
 	}
 	store_close(ctx.env.store);
-	if (ctx.env.settling != NULL) {
-		turn_fini(&settling);
-	}
+	turn_fini(&settling);
 	free(ctx.env.join_euis.prefixes);
 	free(ctx.env.release_to.keys);
 	hsm_close(ctx.env.hsm);

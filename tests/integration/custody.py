@@ -33,7 +33,18 @@ def load(server, table, rows):
                    input="\n".join(lines + ["DATA=END", ""]))
 
 
-class Custody(scenario.Case):
+class Case(scenario.Case):
+    def join(self, device, dev_nonce):
+        with self.server.tls("ns") as ns:
+            members = device.members(dev_nonce)
+            answer = ns.call("join", **members)
+        self.assertEqual(device.judge(dev_nonce, members, answer), [])
+
+    def shown(self):
+        return self.server.ctl("storage-key", "show")
+
+
+class Custody(Case):
     options = ("--workers", "2", "--conf", 'custody = "wrapped"',
                "--conf", "resident-max = 3")
 
@@ -60,15 +71,6 @@ class Custody(scenario.Case):
         done = self.server.ctl("import", self.file(devices))
         self.assertEqual(done["created"], n)
         return devices
-
-    def join(self, device, dev_nonce):
-        with self.server.tls("ns") as ns:
-            members = device.members(dev_nonce)
-            answer = ns.call("join", **members)
-        self.assertEqual(device.judge(dev_nonce, members, answer), [])
-
-    def shown(self):
-        return self.server.ctl("storage-key", "show")
 
     def roots_of(self, device):
         name = (device.dev_eui + device.join_eui).hex()
@@ -297,7 +299,7 @@ class Custody(scenario.Case):
                 self.refused("NOT_ALLOWED", ns.call, call)
 
 
-class AtOnce(scenario.Case):
+class AtOnce(Case):
     """Several admins at once, over workers that serve several at once."""
     options = ("--workers", "2", "--conf", 'custody = "wrapped"',
                "--conf", "sessions = 2")
@@ -326,23 +328,16 @@ class AtOnce(scenario.Case):
             thread.join()
         return refused
 
-    def resident(self):
-        return self.server.ctl("storage-key", "show")["resident_keys"]
-
     def test_settle_twice(self):
         before = self.objects()
         devices = [self.server.device("1.0.4") for _ in range(10)]
         for device in devices:
             self.assertEqual(self.at_once(
                 [("device_settle", {"id": device.id})] * 4), [])
-        self.assertEqual(self.resident(), len(devices))
+        self.assertEqual(self.shown()["resident_keys"], len(devices))
         self.assertEqual(self.objects(), before + len(devices))
-        with self.server.tls("ns") as ns:
-            for device in devices:
-                members = device.members(1)
-                answer = ns.call("join", **members)
-                self.assertEqual(device.judge(1, members, answer), [])
         for device in devices:
+            self.join(device, 1)
             self.server.ctl("device", "delete", *device.words)
         self.assertEqual(self.objects(), before)
 
@@ -358,10 +353,10 @@ class AtOnce(scenario.Case):
         done = self.server.try_ctl("device", "settle", *device.words)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("settle.lock", done.stderr + self.server.log())
-        self.assertEqual(self.resident(), 0)
+        self.assertEqual(self.shown()["resident_keys"], 0)
         os.rmdir(path)
         self.server.ctl("device", "settle", *device.words)
-        self.assertEqual(self.resident(), 1)
+        self.assertEqual(self.shown()["resident_keys"], 1)
         self.server.ctl("device", "delete", *device.words)
 
     def test_settle_and_delete(self):
@@ -372,7 +367,7 @@ class AtOnce(scenario.Case):
             refused = self.at_once([("device_settle", {"id": device.id}),
                                     ("device_delete", {"id": device.id})])
             self.assertLessEqual(set(refused), {"UNKNOWN_DEVICE"})
-        self.assertEqual(self.resident(), 0)
+        self.assertEqual(self.shown()["resident_keys"], 0)
         self.assertEqual(self.objects(), before)
 
 
@@ -391,7 +386,7 @@ class Resident(scenario.Case):
         self.server.device("1.0.4")
 
 
-class Changed(scenario.Case):
+class Changed(Case):
     options = ("--conf", 'custody = "resident"')
 
     def test_changed_custody(self):
@@ -403,17 +398,13 @@ class Changed(scenario.Case):
             self.server.change_conf("^custody = .*$",
                                     'custody = "%s"' % custody)
             self.server.start()
-            before = self.server.ctl("storage-key", "show")
+            before = self.shown()
             new = self.server.device("1.0.4")
-            after = self.server.ctl("storage-key", "show")
+            after = self.shown()
             self.assertEqual(after["custody"], custody)
             self.assertEqual(after[kept], before[kept] + 1)
-            with self.server.tls("ns") as ns:
-                for device in old, new:
-                    members = device.members(before["wrapped_keys"] + 1)
-                    answer = ns.call("join", **members)
-                    self.assertEqual(device.judge(
-                        before["wrapped_keys"] + 1, members, answer), [])
+            for device in old, new:
+                self.join(device, before["wrapped_keys"] + 1)
 
 
 if __name__ == "__main__":
