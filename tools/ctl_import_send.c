@@ -16,7 +16,9 @@
 #include "tools/ctl_import.h"
 
 #define WINDOW 4
-#define BATCH_MAX 64 /* of the protocol */
+#define BATCH_MAX 256     /* of the protocol */
+#define OCTETS_MAX 60000U /* of its devices: a frame has FRAME_MAX */
+#define ENTRY_HEAD_LEN 4U /* before each of them: tag and length */
 #define BATCH_FIRST 8
 #define QUICK_US 100000U /* a batch that takes less may grow, ... */
 #define SLOW_US 400000U  /* ... and one that takes longer shrinks */
@@ -335,6 +337,26 @@ import_send_end(struct import_send *s, const struct import_sums *sums,
 
 /* ---- sending ---- */
 
+/* As many as go into one frame, of those that may; returns how many. */
+static size_t
+device_messages(const struct import_send *s, struct batch *b,
+    struct arena *arena, Joinery__V1__ImportDevice *devices[BATCH_MAX])
+{
+	size_t octets = 0, n = 0;
+
+	while (n < b->n && n < s->limit) {
+		devices[n] =
+		    import_device_message(arena, &b->entries[n].device);
+		octets += ENTRY_HEAD_LEN +
+		    joinery__v1__import_device__get_packed_size(devices[n]);
+		if (octets > OCTETS_MAX) {
+			break;
+		}
+		n++;
+	}
+	return n;
+}
+
 static enum jy_err
 batch_send(struct import_send *s, struct batch *b, struct errctx *ec)
 {
@@ -345,11 +367,7 @@ batch_send(struct import_send *s, struct batch *b, struct errctx *ec)
 	struct arena arena = { 0 };
 	enum jy_err err;
 
-	b->sent = b->n < s->limit ? b->n : s->limit;
-	for (size_t i = 0; i < b->sent; i++) {
-		devices[i] =
-		    import_device_message(&arena, &b->entries[i].device);
-	}
+	b->sent = device_messages(s, b, &arena, devices);
 	call.has_import_key = call.has_transport_key = 1;
 	call.import_key =
 	    octets(s->header.import_key, sizeof(s->header.import_key));

@@ -10,7 +10,7 @@
 
 #include "src/join/env.h"
 
-#define IMPORT_BATCH_MAX 64
+#define IMPORT_BATCH_MAX 256
 
 enum import_outcome {
 	IMPORT_REFUSED, /* err says why */

@@ -429,7 +429,7 @@ class Import(ImportCase):
             self.refused("MALFORMED_REQUEST", admin.call, "import_batch",
                          devices=[], **batch)
             self.refused("MALFORMED_REQUEST", admin.call, "import_batch",
-                         devices=[device] * 65, **batch)
+                         devices=[device] * 257, **batch)
             self.refused("TOKEN_REFUSED", admin.call, "import_batch",
                          devices=[device], import_key=key,
                          audit_seq=batch["audit_seq"],
@@ -567,6 +567,18 @@ class Wrapped(ImportCase):
     test_replace = Import.test_replace
     broken_off = Import.broken_off
     test_workers_killed = Import.test_workers_killed
+
+    def test_larger_than_a_frame(self):
+        """As many lines as a batch may have do not fit, so fewer go."""
+        made = self.devices(*["1.1.0"] * 600)
+        many = [["net-id", "%06x" % i] for i in range(0x100, 0x10f)]
+        octets = keyfile.make(self.public, [
+            entry(d, ["app-name", "a" * 64], ["device-name", "%064d" % i],
+                  *many) for i, d in enumerate(made)])
+        with open(self.path, "wb") as f:
+            f.write(octets)
+        self.imports(created=600)
+        self.joins(made[-1])
 
     def wrapped_keys(self):
         return self.server.ctl("status")["custody"]["wrapped_keys"]
