@@ -12,6 +12,7 @@
 #define DEVICES_MIN 100
 #define DEVICES_MAX 10000000U
 #define SECONDS_MAX 60
+#define KEY_CACHE_MAX 1000000
 
 struct plan {
 	struct bench_options options;
@@ -30,7 +31,8 @@ usage(FILE *out)
 	    "[--devices N[,N]...]\n"
 	    "           [--custody wrapped|resident] [--workers N] "
 	    "[--seconds S]\n"
-	    "           [--in-flight N] [--programs DIR] [--json]\n"
+	    "           [--in-flight N] [--key-cache N] [--programs DIR] "
+	    "[--json]\n"
 	    "Measures, per token and size of the fleet, import, start, "
 	    "memory, disk, and joins\nof devices drawn at random, on "
 	    "throwaway instances; see joinery-bench(1).\n");
@@ -140,11 +142,11 @@ print_json(const struct plan *plan, const struct fleet_row *r, bool begin)
 
 /* Joins with a key cache as it is, and as small as it can be. */
 static enum jy_err
-run_joins(struct fleet_site *site, struct fleet_site *first,
-    struct fleet_row *row, struct errctx *ec)
+run_joins(const struct plan *plan, struct fleet_site *site,
+    struct fleet_site *first, struct fleet_row *row, struct errctx *ec)
 {
-	enum jy_err err =
-	    fleet_site_join(site, first, BENCH_KEY_CACHE, &row->joins, ec);
+	enum jy_err err = fleet_site_join(
+	    site, first, plan->options.key_cache, &row->joins, ec);
 
 	return err == JY_OK
 	    ? fleet_site_join(site, first, FLEET_KEY_CACHE_MIN, &row->small, ec)
@@ -169,7 +171,7 @@ run_token(
 
 		err = fleet_site_new(site, &plan->options, &row, ec);
 		if (err == JY_OK) {
-			err = run_joins(site, &first, &row, ec);
+			err = run_joins(plan, site, &first, &row, ec);
 		}
 		if (err == JY_OK && plan->json) {
 			print_json(plan, &row, *begin);
@@ -234,6 +236,18 @@ add_sizes(struct plan *plan, char *text)
 }
 
 static void
+set_key_cache(struct plan *plan, const char *word)
+{
+	plan->options.key_cache = bench_number(word, KEY_CACHE_MAX);
+	if (plan->options.key_cache < FLEET_KEY_CACHE_MIN) {
+		(void)fprintf(stderr,
+		    "joinery-bench: --key-cache is a number from %d\n",
+		    FLEET_KEY_CACHE_MIN);
+		exit(2);
+	}
+}
+
+static void
 set_custody(struct plan *plan, const char *word)
 {
 	if (strcmp(word, "wrapped") != 0 && strcmp(word, "resident") != 0) {
@@ -273,6 +287,7 @@ fleet_main(int argc, char **argv)
 		{ "workers", required_argument, NULL, 'w' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "in-flight", required_argument, NULL, 'f' },
+		{ "key-cache", required_argument, NULL, 'k' },
 		{ "programs", required_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -307,6 +322,9 @@ fleet_main(int argc, char **argv)
 			break;
 		case 'f':
 			plan.options.in_flight = bench_number(optarg, 2048);
+			break;
+		case 'k':
+			set_key_cache(&plan, optarg);
 			break;
 		case 'p':
 			plan.options.programs = optarg;

@@ -104,6 +104,11 @@ class BenchFleet(unittest.TestCase):
         self.assertEqual(len(rows), 1)
         self.assert_row(rows[0], "resident")
 
+    def test_the_key_cache_can_be_told(self):
+        (row,) = self.rows("--token", "softokn", "--devices", "250",
+                           "--key-cache", "16")
+        self.assertGreater(row["joins"]["key_misses_per_join"], 0.5)
+
     def test_a_table_for_people(self):
         done = self.run_bench(
             *SMALL, "--token", "softokn", "--devices", "200,250")
@@ -126,6 +131,8 @@ class BenchFleet(unittest.TestCase):
                 (("--seconds", "61"), "from 1 to 60"),
                 (("--workers", "0"), "from 1 to 64"),
                 (("--in-flight", "2049"), "from 1 to 2048"),
+                (("--key-cache", "15"), "a number from 16"),
+                (("--key-cache", "1000001"), "from 1 to 1000000"),
                 (("--joins", "5"), "unrecognized option"),
                 (("1000",), "usage: ")):
             with self.subTest(options=options):
