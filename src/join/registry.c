@@ -70,8 +70,8 @@ enum jy_err
 registry_device_delete(
     const struct join_env *env, const struct device_id *id, struct errctx *ec)
 {
-	struct doomed_roots doomed = { .n = 0 };
 	struct device_gone gone;
+	struct doomed_roots doomed = { .gone = &gone };
 	char dev[EUI64_STR_LEN];
 	enum jy_err err = store_device_delete(env->store, id, &gone, ec);
 
@@ -91,7 +91,6 @@ registry_device_delete(
 	roots_doom(env, &doomed, id, &gone.row.app_key);
 	/* Its sessions are gone: nothing needs an old key. */
 	(void)roots_doom_old(env, &gone.row, &doomed, NULL);
-	doomed.rows_gone = gone.roots == doomed.n;
 	roots_destroy(env, &doomed);
 	return JY_OK;
 }

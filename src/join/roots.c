@@ -113,6 +113,12 @@ import_root(const struct join_env *env, const struct device_id *id,
 	return err;
 }
 
+static bool
+same_key(const struct device_key *a, const struct device_key *b)
+{
+	return a->generation == b->generation && a->role == b->role;
+}
+
 static void
 warn_stays(const struct root_ref *ref, enum jy_err err, const struct errctx *ec)
 {
@@ -146,19 +152,44 @@ destroy_one(
 	}
 }
 
+/* Had it a row, which has gone with its device? */
+static bool
+had_row(const struct device_gone *gone, const struct device_key *key)
+{
+	for (size_t i = 0; i < gone->root_count; i++) {
+		if (same_key(&gone->roots[i], key)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Delete the rows that are still there; found says which had one. */
+static enum jy_err
+rows_delete(const struct join_env *env, const struct doomed_roots *doomed,
+    bool found[DOOMED_MAX], struct errctx *ec)
+{
+	if (doomed->gone == NULL) {
+		return store_root_delete(
+		    env->store, doomed->refs, doomed->n, found, ec);
+	}
+	for (size_t i = 0; i < doomed->n; i++) {
+		found[i] = had_row(doomed->gone, &doomed->refs[i].key);
+	}
+	return JY_OK;
+}
+
 void
 roots_destroy(const struct join_env *env, struct doomed_roots *doomed)
 {
 	struct errctx ec = ERRCTX_INIT;
 	bool found[DOOMED_MAX] = { false };
-	enum jy_err err = doomed->n > 0 && !doomed->rows_gone
-	    ? store_root_delete(env->store, doomed->refs, doomed->n, found, &ec)
-	    : JY_OK;
+	enum jy_err err =
+	    doomed->n > 0 ? rows_delete(env, doomed, found, &ec) : JY_OK;
 
 	for (size_t i = 0; i < doomed->n; i++) {
 		if (err == JY_OK) {
-			destroy_one(env, &doomed->refs[i],
-			    found[i] || doomed->rows_gone);
+			destroy_one(env, &doomed->refs[i], found[i]);
 		} else {
 			warn_stays(&doomed->refs[i], err, &ec);
 		}
@@ -187,12 +218,6 @@ destroy_root(const struct join_env *env, const struct device_id *device,
 
 	roots_doom(env, &doomed, device, key);
 	roots_destroy(env, &doomed);
-}
-
-static bool
-same_key(const struct device_key *a, const struct device_key *b)
-{
-	return a->generation == b->generation && a->role == b->role;
 }
 
 static uint64_t

@@ -84,7 +84,8 @@ void roots_undo(const struct join_env *env, const struct device_row *row,
 struct doomed_roots {
 	struct root_ref refs[DOOMED_MAX];
 	size_t n;
-	bool rows_gone; /* each had a row, which has gone already */
+	const struct device_gone
+	    *gone; /* the rows have gone with it; or NULL */
 };
 
 /* Add one; generation 0 is none.  A full list is destroyed first. */

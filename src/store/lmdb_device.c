@@ -323,7 +323,7 @@ device_erase(struct txn *t, const void *arg)
 		err = sessions_delete(t, e->id);
 	}
 	if (err == JY_OK) {
-		err = roots_erase(t, e->id, &e->gone->roots);
+		err = roots_erase(t, e->id, e->gone);
 	}
 	if (err == JY_OK) {
 		err = txn_del(t, TABLE_REFUSALS, key);

@@ -49,8 +49,9 @@ roots_put(struct txn *t, const struct device_change *c)
 }
 
 enum jy_err
-roots_erase(struct txn *t, const struct device_id *id, size_t *count)
+roots_erase(struct txn *t, const struct device_id *id, struct device_gone *gone)
 {
+	struct device_key key;
 	struct cursor c;
 	enum jy_err err = cursor_open(t, TABLE_ROOTS, &c);
 
@@ -64,11 +65,14 @@ roots_erase(struct txn *t, const struct device_id *id, size_t *count)
 		    memcmp(c.key.p, id, sizeof(*id)) != 0) {
 			break;
 		}
+		/* What the row says does not matter: it may be damaged. */
+		if (root_key_read(c.key, &key)) {
+			device_gone_add(gone, &key);
+		}
 		err = cursor_del(&c);
 		if (err != JY_OK) {
 			break;
 		}
-		++*count;
 	}
 	cursor_close(&c);
 	return err == JY_ENOTFOUND ? JY_OK : err;

@@ -29,6 +29,20 @@ root_key_of(const struct device_id *device, const struct device_key *key)
 	return k;
 }
 
+bool
+root_key_read(struct slice key, struct device_key *out)
+{
+	struct reader r;
+
+	if (key.len != sizeof(struct root_key)) {
+		return false;
+	}
+	reader_init(&r, key.p + sizeof(struct device_id), 5);
+	out->role = reader_u8(&r);
+	out->generation = (uint32_t)reader_be(&r, 4);
+	return true;
+}
+
 struct slice
 slice_of_root(const struct root_key *key)
 {
@@ -390,18 +404,16 @@ root_row_put(struct txn *t, const struct root_row *row)
 enum jy_err
 root_row_at(const struct cursor *c, struct root_row *row)
 {
+	struct device_key key;
 	enum jy_err err;
-	struct reader r;
 
-	if (c->key.len != sizeof(struct root_key)) {
+	if (!root_key_read(c->key, &key)) {
 		return bad_length(c->txn, c->table, c->key, c->key.len);
 	}
 	err = root_value(c->txn, c->key, c->value, row);
 	if (err == JY_OK) {
-		reader_init(&r, c->key.p, c->key.len);
-		reader_copy(&r, &row->device, sizeof(row->device));
-		row->key.role = reader_u8(&r);
-		row->key.generation = (uint32_t)reader_be(&r, 4);
+		memcpy(&row->device, c->key.p, sizeof(row->device));
+		row->key = key;
 	}
 	return err;
 }

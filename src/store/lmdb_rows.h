@@ -19,6 +19,8 @@ struct root_key {
 
 struct root_key root_key_of(
     const struct device_id *device, const struct device_key *key);
+/* false: it is no such key. */
+bool root_key_read(struct slice key, struct device_key *out);
 struct slice slice_of_root(const struct root_key *key);
 
 struct slice slice_of_session(const uint8_t id[STORE_ID_LEN]);
@@ -82,8 +84,8 @@ enum jy_err root_row_at(const struct cursor *c, struct root_row *row) JY_CHECK;
 /* JY_ECONFLICT when a storage key is not to be used any more. */
 enum jy_err roots_check(struct txn *t, const struct device_change *c) JY_CHECK;
 enum jy_err roots_put(struct txn *t, const struct device_change *c) JY_CHECK;
-enum jy_err roots_erase(
-    struct txn *t, const struct device_id *id, size_t *count) JY_CHECK;
+enum jy_err roots_erase(struct txn *t, const struct device_id *id,
+    struct device_gone *gone) JY_CHECK;
 
 enum jy_err app_row_get(
     struct txn *t, const char *name, struct app_row *row) JY_CHECK;

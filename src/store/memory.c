@@ -359,8 +359,8 @@ mem_device_delete(struct store_db *db, const struct device_id *id,
 
 	(void)ec;
 	if (err == JY_OK) {
-		gone->row = *row;
-		gone->roots = memory_roots_erase(m, id);
+		*gone = (struct device_gone){ .row = *row };
+		memory_roots_erase(m, id, gone);
 		(void)list_remove(&m->devices, id);
 		(void)list_remove(&m->refusals, id);
 		for (size_t i = m->sessions.n; i > 0; i--) {

@@ -62,20 +62,18 @@ memory_roots_put(struct memory *m, const struct device_change *c)
 	return err;
 }
 
-size_t
-memory_roots_erase(struct memory *m, const struct device_id *id)
+void
+memory_roots_erase(
+    struct memory *m, const struct device_id *id, struct device_gone *gone)
 {
-	size_t n = 0;
-
 	for (size_t i = m->roots.n; i > 0; i--) {
 		const struct root_row *row = list_at(&m->roots, i - 1);
 
 		if (device_id_eq(&row->device, id)) {
+			device_gone_add(gone, &row->key);
 			list_remove_at(&m->roots, i - 1);
-			n++;
 		}
 	}
-	return n;
 }
 
 enum jy_err

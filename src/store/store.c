@@ -213,6 +213,14 @@ store_device_put_batch(struct store *s, struct device_change *const changes[],
 	return err;
 }
 
+void
+device_gone_add(struct device_gone *gone, const struct device_key *key)
+{
+	if (gone->root_count < ARRAY_LEN(gone->roots)) {
+		gone->roots[gone->root_count++] = *key;
+	}
+}
+
 enum jy_err
 store_device_delete(struct store *s, const struct device_id *id,
     struct device_gone *gone, struct errctx *ec)

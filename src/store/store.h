@@ -161,8 +161,13 @@ enum jy_err store_device_put_batch(struct store *s,
 /* What store_device_delete removed. */
 struct device_gone {
 	struct device_row row; /* revision 0: it was damaged */
-	size_t roots;          /* how many root rows the device had */
+	/* Those root keys that had a row; more than fit are not told. */
+	struct device_key roots[STORE_OLD_KEYS_MAX + 2];
+	size_t root_count;
 };
+
+/* Note that a root key had a row. */
+void device_gone_add(struct device_gone *gone, const struct device_key *key);
 
 /*
  * Remove the device, its sessions, names, refusal and root rows; its nonces

@@ -385,6 +385,32 @@ test_settle(void **state)
 	assert_int_equal(residents(), 0);
 }
 
+/* A row that nothing names is not taken for that of a key in the token. */
+static void
+test_left_over_row(void **state)
+{
+	struct sim_roots roots = { .has_nwk = true, .has_app = true };
+	struct device_row v11 = for_as(LW_VERSION_1_1_0);
+	struct device_row d = add_device(&roots, &v11);
+	struct device_change change = { .root_count = 1 };
+	struct device_change *list[] = { &change };
+	uint32_t settled;
+
+	(void)state;
+	t.env.resident_max = 1;
+	assert_int_equal(roots_settle(&t.env, &d, &settled, NULL), JY_ELIMIT);
+	assert_int_equal(residents(), 1);
+	change.roots[0] = row_of(&d, &d.app_key);
+	change.roots[0].key.generation++;
+	assert_int_equal(
+	    store_device_get(t.env.store, &d.id, &change.row, NULL), JY_OK);
+	assert_int_equal(
+	    store_device_put_batch(t.env.store, list, 1, NULL), JY_OK);
+	assert_int_equal(change.err, JY_OK);
+	assert_int_equal(registry_device_delete(&t.env, &d.id, NULL), JY_OK);
+	assert_int_equal(residents(), 0);
+}
+
 static void
 test_capacity(void **state)
 {
@@ -473,6 +499,7 @@ main(void)
 		WRAPPED(test_rotation_of_cached),
 		WRAPPED(test_no_storage_key),
 		WRAPPED(test_settle),
+		WRAPPED(test_left_over_row),
 		cmocka_unit_test(test_app_alone),
 		cmocka_unit_test_setup_teardown(
 		    test_resident_only, set_up_resident, tear_down),
