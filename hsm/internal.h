@@ -502,8 +502,11 @@ struct hsm_check *report_add(struct hsm_report *report, bool needed, bool ok,
 /* Under the lane, around what makes or destroys one token object. */
 void write_begin(struct hsm *hsm);
 void write_end(struct hsm *hsm);
-/* Whether this module's token objects are made and destroyed in turns. */
-void write_learn(struct hsm *hsm);
+/*
+ * Whether the token's objects are made and destroyed in turns.  The token says
+ * who made it: a module may stand before that of another.
+ */
+void write_learn(struct hsm *hsm, const CK_TOKEN_INFO *token);
 
 /* ---- token.c ---- */
 

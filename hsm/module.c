@@ -111,7 +111,6 @@ module_initialize(struct hsm *hsm, struct errctx *ec)
 		    rv_name(rv, name));
 	}
 	hsm->initialised = true;
-	write_learn(hsm);
 	return JY_OK;
 }
 
@@ -213,6 +212,9 @@ module_find_token(struct hsm *hsm, struct token_info *out, struct errctx *ec)
 	(void)turn_take(&hsm->turn);
 	err = find_token(hsm, out, ec);
 	turn_leave(&hsm->turn);
+	if (err == JY_OK) {
+		write_learn(hsm, &out->info);
+	}
 	return err;
 }
 

@@ -209,15 +209,37 @@ token_initialise(
 		return err;
 	}
 	memcpy(label, named->label, sizeof(label));
+	(void)turn_take(&hsm->turn);
 	rv = P11(hsm,
 	    C_InitToken(
 		slot, p11_in(secret_bytes(so_pin)), secret_len(so_pin), label));
+	turn_leave(&hsm->turn);
 	if (rv != CKR_OK) {
 		return err_set(ec,
 		    rv_class(rv) == RV_PIN ? JY_EPIN : JY_ETOKENREQ,
 		    "C_InitToken: %s", rv_name(rv, name));
 	}
 	return module_restart(hsm, ec);
+}
+
+/* As the security officer, in a session of his own. */
+static CK_RV
+init_pin(struct hsm *hsm, CK_SESSION_HANDLE s, const struct secret *so_pin,
+    const struct secret *pin)
+{
+	CK_RV rv;
+
+	(void)turn_take(&hsm->turn);
+	rv = P11(hsm,
+	    C_Login(
+		s, CKU_SO, p11_in(secret_bytes(so_pin)), secret_len(so_pin)));
+	if (rv == CKR_OK) {
+		rv = P11(hsm,
+		    C_InitPIN(s, p11_in(secret_bytes(pin)), secret_len(pin)));
+		(void)P11(hsm, C_Logout(s));
+	}
+	turn_leave(&hsm->turn);
+	return rv;
 }
 
 /* Set the user's PIN in a token that has none. */
@@ -236,14 +258,7 @@ user_pin_set(struct hsm *hsm, const struct secret *so_pin,
 		return err_set(
 		    ec, JY_ETOKEN, "C_OpenSession: %s", rv_name(rv, name));
 	}
-	rv = P11(hsm,
-	    C_Login(
-		s, CKU_SO, p11_in(secret_bytes(so_pin)), secret_len(so_pin)));
-	if (rv == CKR_OK) {
-		rv = P11(hsm,
-		    C_InitPIN(s, p11_in(secret_bytes(pin)), secret_len(pin)));
-		(void)P11(hsm, C_Logout(s));
-	}
+	rv = init_pin(hsm, s, so_pin, pin);
 	(void)P11(hsm, C_CloseSession(s));
 	if (rv != CKR_OK) {
 		return err_set(ec,
@@ -307,11 +322,10 @@ token_create(struct hsm *hsm, const char *so_pin_source, struct errctx *ec)
 	return err;
 }
 
-enum jy_err
-hsm_setup(
-    const struct hsm_setup *setup, bool *created_import, struct errctx *ec)
+static enum jy_err
+set_up(struct hsm *hsm, const struct hsm_setup *setup, bool *created_import,
+    struct errctx *ec)
 {
-	struct hsm *hsm = token_new();
 	struct token_info token;
 	enum jy_err err;
 	bool created;
@@ -335,6 +349,23 @@ hsm_setup(
 	if (err == JY_OK) {
 		*created_import = created;
 	}
+	return err;
+}
+
+/* Two at once would both find that there is no canary, and make one each. */
+enum jy_err
+hsm_setup(
+    const struct hsm_setup *setup, bool *created_import, struct errctx *ec)
+{
+	struct hsm *hsm = token_new();
+	struct turn alone;
+	enum jy_err err;
+
+	turn_init(&alone, setup->config->turn_dir, "setup.lock");
+	(void)turn_take(&alone);
+	err = set_up(hsm, setup, created_import, ec);
 	token_free(hsm);
+	turn_leave(&alone);
+	turn_fini(&alone);
 	return err;
 }

@@ -29,7 +29,30 @@ turn_fini(struct turn *turn)
 	(void)pthread_mutex_destroy(&turn->mutex);
 }
 
-/* To lock it, who may read it is enough: root may have been first. */
+/*
+ * Only whose directory it is may lock the file, or anybody on the machine
+ * could keep the server waiting: root, who may be the first to run, gives it
+ * away.
+ */
+static int
+open_or_make(const char *dir, const char *path)
+{
+	const int how = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
+	int fd = open(path, how | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
+	struct stat owner;
+
+	if (fd < 0 && errno == EEXIST) {
+		return open(path, how);
+	}
+	if (fd >= 0 && geteuid() == 0 && stat(dir, &owner) == 0 &&
+	    fchown(fd, owner.st_uid, owner.st_gid) != 0) {
+		log_warn("turn",
+		    "cannot give the file to whose directory it is",
+		    "file=\"%s\" error=\"%s\"", path, strerror(errno));
+	}
+	return fd;
+}
+
 static void
 open_file(struct turn *turn)
 {
@@ -41,8 +64,7 @@ open_file(struct turn *turn)
 	errno = ENAMETOOLONG;
 	if (snprintf(path, sizeof(path), "%s/%s", turn->dir, turn->name) <
 	    (int)sizeof(path)) {
-		turn->fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC,
-		    S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH);
+		turn->fd = open_or_make(turn->dir, path);
 	}
 	if (turn->fd < 0 && errno != ENOENT) {
 		log_warn("turn", "cannot take turns with other processes",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes that write to one token at the same moment. */
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 
 #include "src/base/sys.h"
+#include "src/base/turn.h"
 #include "tests/unit/hsm_fixture.h"
 
 #define WRITERS 3
@@ -88,35 +90,53 @@ writer_run(pthread_barrier_t *barrier, unsigned writer)
 	_exit(unseen == 0 ? 0 : 1);
 }
 
-static void
-run_writers(enum token_kind kind)
-{
-	pthread_barrier_t *barrier;
-	int status, bad = 0;
+typedef void process_fn(pthread_barrier_t *barrier, unsigned number);
 
-	if (!token_available(kind)) {
-		skip();
-	}
-	token_init(&token, kind);
-	token_prepare(&token);
-	token.config.turn_dir = token.dir;
-	barrier = shared_barrier();
+/* Run it in so many processes at once; how many ended with that status. */
+static int
+run_all(process_fn *process, int status)
+{
+	pthread_barrier_t *barrier = shared_barrier();
+	int got, n = 0;
+
 	for (unsigned i = 0; i < WRITERS; i++) {
 		pid_t pid = fork();
 
 		assert_true(pid >= 0);
 		if (pid == 0) {
 			(void)alarm(120); /* if another did not get far */
-			writer_run(barrier, i);
+			process(barrier, i);
+			_exit(99);
 		}
 	}
 	for (unsigned i = 0; i < WRITERS; i++) {
-		assert_true(wait(&status) > 0);
-		bad += status != 0;
+		assert_true(wait(&got) > 0);
+		n += WIFEXITED(got) && WEXITSTATUS(got) == status;
 	}
 	assert_int_equal(munmap(barrier, sizeof(*barrier)), 0);
+	return n;
+}
+
+static void
+begin(enum token_kind kind)
+{
+	if (!token_available(kind)) {
+		skip();
+	}
+	token_init(&token, kind);
+	token.config.turn_dir = token.dir;
+}
+
+static void
+run_writers(enum token_kind kind)
+{
+	int good;
+
+	begin(kind);
+	token_prepare(&token);
+	good = run_all(writer_run, 0);
 	token_fini(&token);
-	assert_int_equal(bad, 0);
+	assert_int_equal(good, WRITERS);
 }
 
 static void
@@ -133,12 +153,75 @@ test_softokn(void **state)
 	run_writers(TOKEN_SOFTOKN);
 }
 
+/* A process; 0: it found all there, 1: it made the import key, 2: neither. */
+static void
+set_up(pthread_barrier_t *barrier, unsigned number)
+{
+	const struct hsm_setup setup = { .config = &token.config,
+		.create = true,
+		.so_pin_source = token.so_pin };
+	bool created = false;
+
+	(void)number;
+	(void)pthread_barrier_wait(barrier);
+	_exit(hsm_setup(&setup, &created, NULL) == JY_OK ? created : 2);
+}
+
+/* One makes what a token needs, and nothing is there twice. */
+static void
+test_set_up_at_once(void **state)
+{
+	(void)state;
+	begin(TOKEN_SOFTHSM);
+	assert_int_equal(run_all(set_up, 1), 1);
+	assert_int_equal(run_all(set_up, 0), WRITERS);
+	hsm_close(token_open(&token));
+	token_fini(&token);
+}
+
+/* The file of a turn is its directory's owner's, whoever was first. */
+static void
+test_lock_file(void **state)
+{
+	char dir[] = "/tmp/turns-XXXXXX", path[64];
+	struct turn turn;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/t.lock", dir);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(dir, 4711, 4712), 0);
+	}
+	turn_init(&turn, dir, "t.lock");
+	assert_true(turn_take(&turn));
+	turn_leave(&turn);
+	turn_fini(&turn);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	if (geteuid() == 0) {
+		assert_int_equal(st.st_uid, 4711);
+		assert_int_equal(st.st_gid, 4712);
+	}
+	/* What another has put there is not followed, nor given away. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/hostname", path), 0);
+	turn_init(&turn, dir, "t.lock");
+	assert_false(turn_take(&turn));
+	turn_leave(&turn);
+	turn_fini(&turn);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_softhsm),
 		cmocka_unit_test(test_softokn),
+		cmocka_unit_test(test_set_up_at_once),
+		cmocka_unit_test(test_lock_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
