@@ -173,6 +173,9 @@ enum jy_err bench_floor_run(unsigned workers, char *const argv[], double *sum,
 /* In such a process: say that it is ready, and wait. */
 void bench_floor_wait(void);
 
+/* The directory of its instance, where it takes turns to open the token. */
+void bench_floor_dir(const char *conf, char out[BENCH_PATH_MAX]);
+
 /* ---- bench_load.c ---- */
 
 /* Null calls or joins over one connection, in_flight at a time. */

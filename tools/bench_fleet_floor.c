@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "src/base/sys.h"
+#include "src/base/turn.h"
 #include "src/conf/conf.h"
 #include "tools/bench_fleet.h"
 
@@ -137,10 +138,17 @@ token_open(struct raw *t, const char *path, struct errctx *ec)
 	struct conf *conf = NULL;
 	P11KitUri *uri = p11_kit_uri_new();
 	enum jy_err err = conf_load(path, &conf, ec);
+	char dir[BENCH_PATH_MAX];
+	struct turn turn;
 
+	bench_floor_dir(path, dir);
+	turn_init(&turn, dir, "token.lock");
 	if (err == JY_OK) {
+		(void)turn_take(&turn);
 		err = open_by_uri(t, conf, uri, ec);
+		turn_leave(&turn);
 	}
+	turn_fini(&turn);
 	p11_kit_uri_free(uri);
 	conf_free(conf);
 	return err;

@@ -91,6 +91,13 @@ bench_floor_wait(void)
 	}
 }
 
+void
+bench_floor_dir(const char *conf, char out[BENCH_PATH_MAX])
+{
+	(void)snprintf(out, BENCH_PATH_MAX, "%.*s",
+	    (int)(strrchr(conf, '/') - conf), conf);
+}
+
 int
 bench_floor_child(const char *path, uint32_t seconds, uint32_t devices)
 {
@@ -100,13 +107,17 @@ bench_floor_child(const char *path, uint32_t seconds, uint32_t devices)
 		.root_count = devices,
 	};
 	struct hsm_report report = { 0 };
-	struct hsm_config config = { .sessions = 1, .cache = devices + 16 };
+	char dir[BENCH_PATH_MAX];
+	struct hsm_config config = {
+		.sessions = 1, .cache = devices + 16, .turn_dir = dir
+	};
 	struct hsm_session *s;
 	struct hsm *hsm = NULL;
 	struct conf *conf = NULL;
 	uint64_t count = 0, start, end;
 	enum jy_err err;
 
+	bench_floor_dir(path, dir);
 	err = conf_load(path, &conf, &ec);
 	if (err == JY_OK) {
 		config.uri = conf->token_uri;
