@@ -275,10 +275,20 @@ check_release_to(const struct conf_loading *ld, const struct conf *conf)
 	return JY_OK;
 }
 
+#define KEY_CACHE_MIN 16
+
 /* Each session pins a few keys at a time. */
 static enum jy_err
 check_key_cache(const struct conf_loading *ld, const struct conf *conf)
 {
+	if (conf->key_cache == 0) {
+		return JY_OK;
+	}
+	if (conf->key_cache < KEY_CACHE_MIN) {
+		return fault(ld, OPTION_key_cache,
+		    "%" PRId64 " is neither 0 nor %d or more", conf->key_cache,
+		    KEY_CACHE_MIN);
+	}
 	if (conf->key_cache < 4 * conf->sessions) {
 		return fault(ld, OPTION_key_cache,
 		    "%" PRId64 " is less than 4 for each of %" PRId64

@@ -251,6 +251,20 @@ conf_load(const char *path, struct conf **out, struct errctx *ec)
 	return JY_OK;
 }
 
+/* More are no gain: a device that was heard is not back for long. */
+#define KEY_CACHE 256
+
+unsigned
+conf_key_cache(const struct conf *conf)
+{
+	int64_t by_sessions = 8 * conf->sessions;
+
+	if (conf->key_cache != 0) {
+		return (unsigned)conf->key_cache;
+	}
+	return by_sessions > KEY_CACHE ? (unsigned)by_sessions : KEY_CACHE;
+}
+
 /* ---- printing ---- */
 
 /* In single quotes, where libconfuse expands nothing but \\ and \'. */

@@ -43,6 +43,9 @@ enum jy_err conf_load(
 
 void conf_free(struct conf *conf);
 
+/* How many keys a worker has at hand: key-cache, or what 0 stands for. */
+unsigned conf_key_cache(const struct conf *conf);
+
 /* Print every option with its value, in a form that conf_load reads. */
 void conf_print(const struct conf *conf, FILE *out);
 

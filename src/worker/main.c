@@ -54,7 +54,7 @@ token_config(const struct conf *conf)
 		.init_args = conf->token_init_args,
 		.turn_dir = conf->store,
 		.sessions = (unsigned)conf->sessions,
-		.cache = (unsigned)conf->key_cache,
+		.cache = conf_key_cache(conf),
 		.require = (const char *const *)conf->token_require.items,
 		.require_count = conf->token_require.count,
 	};

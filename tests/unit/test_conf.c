@@ -75,6 +75,15 @@ test_defaults(void **state)
 	conf_free(conf);
 	conf_free(NULL);
 	conf_free(load_ok(TOKEN "sessions = 32\nkey-cache = 128\n"));
+	conf = load_ok(TOKEN "sessions = 3\n");
+	assert_int_equal(conf_key_cache(conf), 256);
+	conf_free(conf);
+	conf = load_ok(TOKEN "sessions = 256\n");
+	assert_int_equal(conf_key_cache(conf), 2048);
+	conf_free(conf);
+	conf = load_ok(TOKEN "key-cache = 16\n");
+	assert_int_equal(conf_key_cache(conf), 16);
+	conf_free(conf);
 }
 
 static void
@@ -273,6 +282,8 @@ static const struct {
 	{ TOKEN "admin-uids = {'4294967295'}\n", ":2: ", "not a user id" },
 	{ TOKEN "sessions = 32\nkey-cache = 127\n",
 	    ":3: ", "127 is less than 4 for each of 32 sessions" },
+	{ TOKEN "key-cache = 15\n",
+	    ":2: key-cache: ", "15 is neither 0 nor 16 or more" },
 	{ TOKEN "log-level = loud\n", ":2: ", "'loud' is none of" },
 	{ TOKEN "app-s-key = maybe\n", ":2: ", "yes, no, auto" },
 	{ TOKEN "store = ''\n", ":2: ", "name a directory" },
