@@ -352,7 +352,10 @@ set_up(struct hsm *hsm, const struct hsm_setup *setup, bool *created_import,
 	return err;
 }
 
-/* Two at once would both find that there is no canary, and make one each. */
+/*
+ * Two at once would both find that there is no canary, and make one each; if
+ * there is a store already, so that they can take turns there, they do not.
+ */
 enum jy_err
 hsm_setup(
     const struct hsm_setup *setup, bool *created_import, struct errctx *ec)

@@ -40,15 +40,21 @@ open_or_make(const char *dir, const char *path)
 	const int how = O_RDONLY | O_CLOEXEC | O_NOFOLLOW;
 	int fd = open(path, how | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
 	struct stat owner;
+	int error;
 
 	if (fd < 0 && errno == EEXIST) {
 		return open(path, how);
 	}
-	if (fd >= 0 && geteuid() == 0 && stat(dir, &owner) == 0 &&
+	if (fd < 0 || geteuid() != 0) {
+		return fd;
+	}
+	if (stat(dir, &owner) != 0 ||
 	    fchown(fd, owner.st_uid, owner.st_gid) != 0) {
-		log_warn("turn",
-		    "cannot give the file to whose directory it is",
-		    "file=\"%s\" error=\"%s\"", path, strerror(errno));
+		error = errno;
+		(void)unlink(path); /* the others could not open it */
+		(void)close(fd);
+		errno = error;
+		return -1;
 	}
 	return fd;
 }
