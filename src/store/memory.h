@@ -42,7 +42,6 @@ enum jy_err memory_written(struct memory *m, enum jy_err err);
 int memory_cmp_root(const void *item, const void *key);
 enum jy_err memory_roots_check(struct memory *m, const struct device_change *c);
 enum jy_err memory_roots_put(struct memory *m, const struct device_change *c);
-/* How many there were. */
 void memory_roots_erase(
     struct memory *m, const struct device_id *id, struct device_gone *gone);
 enum jy_err mem_root_get(struct store_db *db, const struct device_id *device,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/errcode.h"
+#include "proto/frame.h"
 #include "src/join/import.h"
 #include "src/join/import_key.h"
 #include "src/worker/calls.h"
@@ -304,6 +305,12 @@ to_result(struct arena *arena, const struct import_device *d)
 	}
 	return m;
 }
+
+/* Tags, lengths and code of a result, and the answer around them. */
+_Static_assert(
+    IMPORT_BATCH_MAX *(sizeof(((struct errctx *)0)->text) + 8) + 256 <=
+	FRAME_MAX,
+    "all may be refused");
 
 static void
 answer_batch(struct call *c, const struct import_batch *batch)
