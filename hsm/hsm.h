@@ -312,6 +312,9 @@ enum jy_err hsm_storage_destroy(
 enum jy_err hsm_storage_check(
     struct hsm *hsm, uint32_t storage, struct errctx *ec) JY_CHECK;
 
+/* Whether the ID is that of a token object of a storage key; which one. */
+bool hsm_storage_of_id(const struct hsm_id *id, uint32_t *storage);
+
 /* As hsm_key_get, for a key that is kept outside. */
 enum jy_err hsm_key_get_stored(struct hsm *hsm, const struct hsm_id *id,
     enum hsm_template template, const struct hsm_stored *stored,
@@ -459,6 +462,13 @@ enum jy_err hsm_kek_prove(struct hsm *hsm, const struct hsm_id *id,
  * letters the token had at start-up, and has by what this process did since.
  */
 size_t hsm_key_count(struct hsm *hsm, const char *letters, size_t len);
+
+/*
+ * The CKA_IDs of all AES keys that a search of the token finds now, in no
+ * order, those of others too; free(*ids).  It may take seconds, and the lane.
+ */
+enum jy_err hsm_key_list(struct hsm *hsm, struct hsm_id **ids, size_t *n,
+    struct errctx *ec) JY_CHECK;
 
 /* Destroy the token object; JY_ENOKEY when there is none. */
 enum jy_err hsm_key_destroy(

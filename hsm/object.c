@@ -110,18 +110,26 @@ index_free(struct index *index)
 	*index = (struct index){ 0 };
 }
 
-/* Add what was found; of an ID that is there twice no handle is kept. */
+/* An object_fn: add what was found; of an ID that is there twice no handle is
+ * kept. */
 static void
-index_add(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE handle)
+index_add(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE handle,
+    void *arg)
 {
 	struct index *index = &hsm->index;
 	bool twice = index->cap > 0 && index_slot(index, id)->id.len != 0;
 
+	(void)arg;
 	index_put(hsm, id, twice ? CK_INVALID_HANDLE : handle);
 }
 
+/* Takes each object that has an ID. */
+typedef void object_fn(struct hsm *hsm, const struct hsm_id *id,
+    CK_OBJECT_HANDLE handle, void *arg);
+
 static CK_RV
-index_add_object(struct hsm *hsm, CK_OBJECT_HANDLE handle)
+object_tell(
+    struct hsm *hsm, CK_OBJECT_HANDLE handle, object_fn *take, void *arg)
 {
 	struct hsm_id id = { 0 };
 	uint8_t value[256];
@@ -141,12 +149,13 @@ index_add_object(struct hsm *hsm, CK_OBJECT_HANDLE handle)
 	}
 	id.len = (uint8_t)attr.ulValueLen;
 	memcpy(id.b, value, id.len);
-	index_add(hsm, &id, handle);
+	take(hsm, &id, handle, arg);
 	return CKR_OK;
 }
 
-CK_RV
-index_load(struct hsm *hsm)
+/* All AES keys of the token. */
+static CK_RV
+objects_each(struct hsm *hsm, object_fn *take, void *arg)
 {
 	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
 	CK_KEY_TYPE type = CKK_AES;
@@ -183,10 +192,66 @@ index_load(struct hsm *hsm)
 	} while (rv == CKR_OK && n > 0);
 	(void)P11(hsm, C_FindObjectsFinal(hsm->scratch.handle));
 	for (size_t i = 0; rv == CKR_OK && i < count; i++) {
-		rv = index_add_object(hsm, all[i]);
+		rv = object_tell(hsm, all[i], take, arg);
 	}
 	free(all);
 	return rv;
+}
+
+CK_RV
+index_load(struct hsm *hsm)
+{
+	return objects_each(hsm, index_add, NULL);
+}
+
+struct listing {
+	struct hsm_id *ids;
+	size_t n, cap;
+};
+
+/* An object_fn. */
+static void
+list_add(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE handle,
+    void *arg)
+{
+	struct listing *l = arg;
+
+	(void)hsm;
+	(void)handle;
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? FIND_BATCH : 2 * l->cap;
+		l->ids = reallocarray(l->ids, l->cap, sizeof(*l->ids));
+		jy_assert(l->ids != NULL);
+	}
+	l->ids[l->n++] = *id;
+}
+
+/* A lane_work. */
+static CK_RV
+list_all(struct hsm *hsm, void *arg)
+{
+	struct listing *l = arg;
+
+	l->n = 0;
+	return objects_each(hsm, list_add, l);
+}
+
+enum jy_err
+hsm_key_list(struct hsm *hsm, struct hsm_id **ids, size_t *n, struct errctx *ec)
+{
+	struct listing l = { .n = 0 };
+	enum jy_err err;
+
+	lane_enter(hsm);
+	err = lane_run(hsm, list_all, &l, "list the token's keys", ec);
+	lane_leave(hsm);
+	if (err != JY_OK) {
+		free(l.ids);
+		return err;
+	}
+	*ids = l.ids;
+	*n = l.n;
+	return JY_OK;
 }
 
 /* ---- the token ---- */

@@ -30,11 +30,11 @@
 static const uint8_t binding_tag[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', ' ',
 	'r', 'o', 'o', 't', ' ', 'k', 'e', 'y' };
 
+static const uint8_t letters[STORAGE_PARTS] = { 'W', 'U', 'M', 'T', 'B' };
+
 static struct hsm_id
 part_id(uint32_t storage, enum storage_part part)
 {
-	static const uint8_t letters[STORAGE_PARTS] = { 'W', 'U', 'M', 'T',
-		'B' };
 	struct hsm_id id;
 	struct writer w;
 
@@ -44,6 +44,19 @@ part_id(uint32_t storage, enum storage_part part)
 	writer_be(&w, storage, 4);
 	id.len = (uint8_t)w.len;
 	return id;
+}
+
+bool
+hsm_storage_of_id(const struct hsm_id *id, uint32_t *storage)
+{
+	struct reader r;
+	uint8_t letter;
+
+	reader_init(&r, id->b, id->len);
+	letter = reader_u8(&r);
+	*storage = (uint32_t)reader_be(&r, 4);
+	return reader_done(&r) && *storage != 0 &&
+	    memchr(letters, letter, sizeof(letters)) != NULL;
 }
 
 static struct template_spec

@@ -364,3 +364,49 @@ verb_app_list(struct ctl *ctl)
 	request.app_list = &call;
 	return list_run(ctl, &app_list, &request, NULL);
 }
+
+/* ---- the token's keys ---- */
+
+static struct page
+orphan_page(const Joinery__V1__Response *response)
+{
+	const Joinery__V1__TokenOrphansAnswer *a = response->token_orphans;
+
+	return (struct page){ (ProtobufCMessage **)a->orphans, a->n_orphans,
+		a->has_more && a->more };
+}
+
+static bool
+orphan_ask_next(
+    Joinery__V1__Request *request, const Joinery__V1__Response *response)
+{
+	const Joinery__V1__TokenOrphansAnswer *a = response->token_orphans;
+	const Joinery__V1__TokenOrphan *last =
+	    a->n_orphans > 0 ? a->orphans[a->n_orphans - 1] : NULL;
+
+	request->token_orphans->has_after = last != NULL && last->has_key_id;
+	if (request->token_orphans->has_after) {
+		request->token_orphans->after = last->key_id;
+	}
+	return request->token_orphans->has_after;
+}
+
+static const struct list orphan_list = {
+	.name = "orphans",
+	.type = &joinery__v1__token_orphan__descriptor,
+	.expected = JOINERY__V1__RESPONSE__RESULT_TOKEN_ORPHANS,
+	.page = orphan_page,
+	.ask_next = orphan_ask_next,
+};
+
+enum ctl_exit
+verb_token_orphans(struct ctl *ctl)
+{
+	Joinery__V1__Request request = JOINERY__V1__REQUEST__INIT;
+	Joinery__V1__TokenOrphansRequest call =
+	    JOINERY__V1__TOKEN_ORPHANS_REQUEST__INIT;
+
+	request.call_case = JOINERY__V1__REQUEST__CALL_TOKEN_ORPHANS;
+	request.token_orphans = &call;
+	return list_run(ctl, &orphan_list, &request, NULL);
+}

@@ -7,6 +7,7 @@
 #include "src/base/bytes.h"
 
 #define DEVICE_KEY_ID_LEN 21
+#define KEK_ID_LEN 9
 
 static void
 device_key_id(uint8_t role, const struct device_id *device, uint32_t generation,
@@ -24,11 +25,26 @@ device_key_id(uint8_t role, const struct device_id *device, uint32_t generation,
 	out->len = (uint8_t)w.len;
 }
 
+static const char roles[] = { KEY_NWK, KEY_APP, KEY_APP_ROOT, '\0' };
+
+bool
+keys_root_of_id(
+    const struct hsm_id *id, struct device_id *device, struct device_key *key)
+{
+	struct reader r;
+
+	reader_init(&r, id->b, id->len);
+	key->role = reader_u8(&r);
+	key->generation = (uint32_t)reader_be(&r, 4);
+	reader_copy(&r, device->join_eui.be, 8);
+	reader_copy(&r, device->dev_eui.be, 8);
+	return reader_done(&r) && key->role != '\0' &&
+	    strchr(roles, key->role) != NULL;
+}
+
 size_t
 keys_root_count(struct hsm *hsm)
 {
-	static const char roles[] = { KEY_NWK, KEY_APP, KEY_APP_ROOT, '\0' };
-
 	return hsm_key_count(hsm, roles, DEVICE_KEY_ID_LEN);
 }
 
@@ -57,6 +73,12 @@ keys_kek_id(uint64_t key_id, struct hsm_id *out)
 	writer_u8(&w, 'K');
 	writer_be(&w, key_id, 8);
 	out->len = (uint8_t)w.len;
+}
+
+bool
+keys_is_kek_id(const struct hsm_id *id)
+{
+	return id->len == KEK_ID_LEN && id->b[0] == 'K';
 }
 
 enum hsm_template

@@ -22,6 +22,10 @@ enum key_role {
 void keys_root_id(const struct device_id *device, const struct device_key *key,
     struct hsm_id *out);
 
+/* The other way round; false: it is not the ID of a root key. */
+bool keys_root_of_id(
+    const struct hsm_id *id, struct device_id *device, struct device_key *key);
+
 /* How many root keys the token holds; see hsm_key_count. */
 size_t keys_root_count(struct hsm *hsm);
 
@@ -30,6 +34,7 @@ void keys_lifetime_id(enum lw_key which, const struct device_id *device,
     const struct device_key *nwk_key, struct hsm_id *out);
 
 void keys_kek_id(uint64_t key_id, struct hsm_id *out);
+bool keys_is_kek_id(const struct hsm_id *id);
 
 /* What a root key of this role may do. */
 enum hsm_template keys_root_template(uint8_t role);

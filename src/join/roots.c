@@ -398,9 +398,8 @@ roots_undo(const struct join_env *env, const struct device_row *row,
 	roots_destroy(env, &doomed);
 }
 
-/* Does the device have this key now?  Yes, if nobody can say. */
-static bool
-is_named(const struct join_env *env, const struct device_id *device,
+bool
+roots_named(const struct join_env *env, const struct device_id *device,
     const struct device_key *key)
 {
 	struct device_row row;
@@ -429,7 +428,7 @@ row_to_object(const struct join_env *env, const struct device_id *device,
 	bool found = false;
 	enum jy_err err = store_root_delete(env->store, &ref, 1, &found, ec);
 
-	if (err == JY_OK && !found && !is_named(env, device, key)) {
+	if (err == JY_OK && !found && !roots_named(env, device, key)) {
 		destroy_one(env, &ref, false);
 	}
 	*settled += found;

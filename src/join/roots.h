@@ -104,6 +104,10 @@ enum jy_err roots_settle(const struct join_env *env,
     const struct device_row *row, uint32_t *settled,
     struct errctx *ec) JY_CHECK;
 
+/* Does the device have this key now?  Yes, if nobody can say. */
+bool roots_named(const struct join_env *env, const struct device_id *device,
+    const struct device_key *key);
+
 /*
  * Doom, or destroy at once, the replaced root keys that no retained session
  * needs.  They leave the row's list; who does not store the row again loses

@@ -93,6 +93,8 @@ static const struct call_def calls[] = {
 	    AUDIT_root_keys_released, call_release_batch },
 	{ CALL(RELEASE_END), "release_end", CALL_ADMIN, AUDIT_ELSEWHERE,
 	    call_release_end },
+	{ CALL(TOKEN_ORPHANS), "token_orphans", CALL_ADMIN, AUDIT_NOTHING,
+	    call_token_orphans },
 };
 
 const struct call_def *

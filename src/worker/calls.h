@@ -212,7 +212,7 @@ call_fn call_kek_import, call_kek_generate, call_kek_list, call_kek_delete,
 call_fn call_peer_set, call_peer_get, call_peer_delete, call_peer_list;
 /* calls_custody.c */
 call_fn call_custody, call_storage_replace, call_storage_move,
-    call_storage_finish, call_device_settle;
+    call_storage_finish, call_device_settle, call_token_orphans;
 /* calls_import.c */
 call_fn call_import_begin, call_import_batch, call_import_end;
 /* calls_release.c */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls about where root keys are kept, and under which storage key. */
+/* Calls about what the token keeps, and under which storage key. */
 #include <stdio.h>
 #include <string.h>
 
 #include "src/base/bytes.h"
+#include "src/join/orphans.h"
 #include "src/join/resident.h"
 #include "src/join/roots.h"
 #include "src/join/storage.h"
@@ -185,4 +186,62 @@ call_device_settle(struct call *c, struct errctx *ec)
 		call_answer_done(c);
 	}
 	return err;
+}
+
+static Joinery__V1__TokenOrphan *
+to_orphan(struct arena *arena, const struct orphan *orphan)
+{
+	static const char *const kinds[] = {
+		[ORPHAN_ROOT_KEY] = "root-key",
+		[ORPHAN_KEK] = "kek",
+		[ORPHAN_STORAGE_KEY] = "storage-key",
+	};
+	Joinery__V1__TokenOrphan *m =
+	    convert_new(arena, &joinery__v1__token_orphan__descriptor);
+
+	m->kind = arena_text(arena, kinds[orphan->kind]);
+	convert_binary(
+	    arena, orphan->id.b, orphan->id.len, &m->has_key_id, &m->key_id);
+	if (orphan->kind == ORPHAN_ROOT_KEY) {
+		m->device = convert_to_device_id(arena, &orphan->device);
+	}
+	return m;
+}
+
+enum jy_err
+call_token_orphans(struct call *c, struct errctx *ec)
+{
+	const Joinery__V1__TokenOrphansRequest *q = c->request->token_orphans;
+	struct orphan orphans[ORPHANS_MAX];
+	Joinery__V1__TokenOrphansAnswer *m;
+	struct hsm_id after = { .len = 0 };
+	size_t n;
+	bool more;
+	enum jy_err err;
+
+	if (q->after.len > sizeof(after.b)) {
+		return err_set(ec, JY_EINVAL,
+		    "after is no CKA_ID of ours: it has %zu octets",
+		    q->after.len);
+	}
+	if (q->after.len > 0) {
+		after.len = (uint8_t)q->after.len;
+		memcpy(after.b, q->after.data, after.len);
+	}
+	err = orphans_find(c->env, &after, orphans, &n, &more, ec);
+	if (err != JY_OK) {
+		return err;
+	}
+	m = convert_new(
+	    c->arena, &joinery__v1__token_orphans_answer__descriptor);
+	m->orphans = arena_alloc(c->arena, (n + 1) * sizeof(m->orphans[0]));
+	m->n_orphans = n;
+	for (size_t i = 0; i < n; i++) {
+		m->orphans[i] = to_orphan(c->arena, &orphans[i]);
+	}
+	m->has_more = 1;
+	m->more = more;
+	c->response->result_case = JOINERY__V1__RESPONSE__RESULT_TOKEN_ORPHANS;
+	c->response->token_orphans = m;
+	return JY_OK;
 }

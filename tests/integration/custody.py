@@ -5,6 +5,7 @@ somebody changed is noticed, the storage key is replaced while devices join and
 whatever breaks off, and chosen devices are brought into the token."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -405,6 +406,48 @@ class Changed(Case):
             self.assertEqual(after[kept], before[kept] + 1)
             for device in old, new:
                 self.join(device, before["wrapped_keys"] + 1)
+
+
+class Orphans(Case):
+    """Keys of the token that nothing names."""
+    options = ("--workers", "2")
+
+    def orphans(self):
+        return self.server.ctl("token", "orphans")["orphans"]
+
+    def test_older_database(self):
+        self.server.device("1.1.0")
+        self.assertEqual(self.orphans(), [])
+        store, old = self.server.dir + "/store", self.server.dir + "/old"
+        self.server.stop()
+        shutil.copytree(store, old)
+        self.server.start()
+        lost = self.server.device("1.0.4")
+        self.server.ctl("kek", "generate", "lost", "--bits", "256")
+        self.assertEqual(self.orphans(), [])
+        self.server.stop()
+        shutil.rmtree(store)
+        os.rename(old, store)
+        self.server.start()
+        kek, root = sorted(self.orphans(), key=lambda o: o["kind"])
+        self.assertEqual((kek["kind"], root["kind"]), ("kek", "root-key"))
+        self.assertEqual(root["device"], dict(
+            join_eui=lost.join_eui.hex(), dev_eui=lost.dev_eui.hex()))
+        shown = self.server.try_ctl("token", "orphans").stdout
+        self.assertIn(root["key_id"], shown.replace(" ", ""))
+        with self.server.admin() as admin:
+            error = self.refused("MALFORMED_REQUEST", admin.call,
+                                 "token_orphans", after=bytes(40))
+            self.assertIn("40 octets", str(error))
+            behind = admin.call("token_orphans",
+                                after=bytes.fromhex(kek["key_id"]))
+            self.assertEqual([o.kind for o in behind.orphans], ["root-key"])
+        # It can be registered again, with another key.
+        again = Device(self.server, "1.0.4", dev_eui=lost.dev_eui)
+        again.register("--mac-version", "1.0.4", "--net-id", "000013",
+                       "--as-id", "as.example.org")
+        self.join(again, 1)
+        self.assertEqual(len(self.orphans()), 2)
 
 
 if __name__ == "__main__":

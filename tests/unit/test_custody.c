@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "src/join/orphans.h"
 #include "src/join/resident.h"
 #include "src/join/roots.h"
 #include "src/join/storage.h"
@@ -412,6 +413,98 @@ test_left_over_row(void **state)
 }
 
 static void
+is_orphan(const struct orphan *o, enum orphan_kind kind,
+    const struct device_id *device)
+{
+	assert_int_equal(o->kind, kind);
+	assert_true(device == NULL || device_id_eq(&o->device, device));
+}
+
+static void
+test_orphans(void **state)
+{
+	struct sim_roots roots = { .has_app = true };
+	struct device_row v10 = for_as(LW_VERSION_1_0_4);
+	struct device_row d = add_device(&roots, &v10);
+	struct root_row row = row_of(&d, &d.app_key);
+	const struct hsm_stored stored = keys_stored_of(&row);
+	struct orphan found[ORPHANS_MAX];
+	uint8_t kcv[HSM_KCV_LEN];
+	struct hsm_id id;
+	size_t n, replaced;
+	uint32_t settled;
+	bool more;
+
+	(void)state;
+	assert_int_equal(
+	    orphans_find(&t.env, NULL, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 0);
+	/* As by a worker that was killed before the row was gone. */
+	keys_root_id(&d.id, &d.app_key, &id);
+	assert_int_equal(hsm_stored_settle(t.hsm, &id, HSM_ROOT, "left",
+			     &stored, &replaced, NULL),
+	    JY_OK);
+	assert_int_equal(
+	    orphans_find(&t.env, NULL, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 1);
+	is_orphan(&found[0], ORPHAN_ROOT_KEY, &d.id);
+	/* Now it serves. */
+	assert_int_equal(roots_settle(&t.env, &d, &settled, NULL), JY_OK);
+	assert_int_equal(
+	    orphans_find(&t.env, NULL, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 0);
+	keys_kek_id(4711, &id);
+	assert_int_equal(
+	    hsm_key_generate(t.hsm, 32, HSM_KEK, &id, "left", kcv, NULL),
+	    JY_OK);
+	assert_int_equal(
+	    orphans_find(&t.env, NULL, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 1);
+	is_orphan(&found[0], ORPHAN_KEK, NULL);
+	assert_int_equal(found[0].id.len, id.len);
+	assert_memory_equal(found[0].id.b, id.b, id.len);
+	assert_int_equal(hsm_key_destroy(t.hsm, &id, NULL), JY_OK);
+	assert_int_equal(hsm_storage_make(t.hsm, 4711, NULL), JY_OK);
+	assert_int_equal(
+	    orphans_find(&t.env, NULL, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 5);
+	assert_false(more);
+	is_orphan(&found[4], ORPHAN_STORAGE_KEY, NULL);
+	id = found[1].id;
+	assert_int_equal(
+	    orphans_find(&t.env, &id, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 3);
+	assert_int_equal(hsm_storage_destroy(t.hsm, 4711, NULL), JY_OK);
+}
+
+static void
+test_many_orphans(void **state)
+{
+	struct orphan found[ORPHANS_MAX];
+	uint8_t kcv[HSM_KCV_LEN];
+	struct hsm_id id;
+	bool more;
+	size_t n;
+
+	(void)state;
+	for (uint64_t i = 0; i < ORPHANS_MAX + 3; i++) {
+		keys_kek_id(i, &id);
+		assert_int_equal(hsm_key_generate(t.hsm, 16, HSM_KEK, &id,
+				     "left", kcv, NULL),
+		    JY_OK);
+	}
+	assert_int_equal(
+	    orphans_find(&t.env, NULL, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, ORPHANS_MAX);
+	assert_true(more);
+	id = found[n - 1].id;
+	assert_int_equal(
+	    orphans_find(&t.env, &id, found, &n, &more, NULL), JY_OK);
+	assert_int_equal(n, 3);
+	assert_false(more);
+}
+
+static void
 test_capacity(void **state)
 {
 	struct sim_roots roots = { .has_nwk = true, .has_app = true };
@@ -500,6 +593,8 @@ main(void)
 		WRAPPED(test_no_storage_key),
 		WRAPPED(test_settle),
 		WRAPPED(test_left_over_row),
+		WRAPPED(test_orphans),
+		WRAPPED(test_many_orphans),
 		cmocka_unit_test(test_app_alone),
 		cmocka_unit_test_setup_teardown(
 		    test_resident_only, set_up_resident, tear_down),
