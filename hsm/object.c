@@ -110,8 +110,7 @@ index_free(struct index *index)
 	*index = (struct index){ 0 };
 }
 
-/* An object_fn: add what was found; of an ID that is there twice no handle is
- * kept. */
+/* An object_fn.  Of an ID that is there twice no handle is kept. */
 static void
 index_add(struct hsm *hsm, const struct hsm_id *id, CK_OBJECT_HANDLE handle,
     void *arg)

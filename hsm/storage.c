@@ -30,7 +30,7 @@
 static const uint8_t binding_tag[16] = { 'j', 'o', 'i', 'n', 'e', 'r', 'y', ' ',
 	'r', 'o', 'o', 't', ' ', 'k', 'e', 'y' };
 
-static const uint8_t letters[STORAGE_PARTS] = { 'W', 'U', 'M', 'T', 'B' };
+static const uint8_t part_letters[STORAGE_PARTS] = { 'W', 'U', 'M', 'T', 'B' };
 
 static struct hsm_id
 part_id(uint32_t storage, enum storage_part part)
@@ -40,7 +40,7 @@ part_id(uint32_t storage, enum storage_part part)
 
 	jy_assert(storage != 0);
 	writer_init(&w, id.b, sizeof(id.b));
-	writer_u8(&w, letters[part]);
+	writer_u8(&w, part_letters[part]);
 	writer_be(&w, storage, 4);
 	id.len = (uint8_t)w.len;
 	return id;
@@ -56,7 +56,7 @@ hsm_storage_of_id(const struct hsm_id *id, uint32_t *storage)
 	letter = reader_u8(&r);
 	*storage = (uint32_t)reader_be(&r, 4);
 	return reader_done(&r) && *storage != 0 &&
-	    memchr(letters, letter, sizeof(letters)) != NULL;
+	    memchr(part_letters, letter, sizeof(part_letters)) != NULL;
 }
 
 static struct template_spec

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "src/base/sys.h"
+#include "src/conf/conf.h"
 #include "tools/bench_fleet.h"
 #include "tools/bench_server.h"
 
@@ -298,7 +299,7 @@ main(int argc, char **argv)
 		    .in_flight = 256,
 		    .bi_connections = 64,
 		    .custody = "resident",
-		    .key_cache = BENCH_KEY_CACHE },
+		    .key_cache = CONF_KEY_CACHE },
 	};
 	int c;
 

@@ -29,7 +29,6 @@
 #define BENCH_KEK "bench"
 #define BENCH_NET_ID 0x13
 #define BENCH_TOKENS_MAX 4
-#define BENCH_KEY_CACHE 256 /* what joinery.conf has unless it is told */
 
 struct bench_options {
 	const char *programs; /* directory of a build, or NULL: installed */

@@ -8,11 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/conf/conf.h"
+
 #define SIZES_MAX 16
 #define DEVICES_MIN 100
 #define DEVICES_MAX 10000000U
 #define SECONDS_MAX 60
-#define KEY_CACHE_MAX 1000000
 
 struct plan {
 	struct bench_options options;
@@ -149,7 +150,7 @@ run_joins(const struct plan *plan, struct fleet_site *site,
 	    site, first, plan->options.key_cache, &row->joins, ec);
 
 	return err == JY_OK
-	    ? fleet_site_join(site, first, FLEET_KEY_CACHE_MIN, &row->small, ec)
+	    ? fleet_site_join(site, first, CONF_KEY_CACHE_MIN, &row->small, ec)
 	    : err;
 }
 
@@ -238,11 +239,11 @@ add_sizes(struct plan *plan, char *text)
 static void
 set_key_cache(struct plan *plan, const char *word)
 {
-	plan->options.key_cache = bench_number(word, KEY_CACHE_MAX);
-	if (plan->options.key_cache < FLEET_KEY_CACHE_MIN) {
+	plan->options.key_cache = bench_number(word, CONF_KEY_CACHE_MAX);
+	if (plan->options.key_cache < CONF_KEY_CACHE_MIN) {
 		(void)fprintf(stderr,
 		    "joinery-bench: --key-cache is a number from %d\n",
-		    FLEET_KEY_CACHE_MIN);
+		    CONF_KEY_CACHE_MIN);
 		exit(2);
 	}
 }
@@ -298,7 +299,7 @@ fleet_main(int argc, char **argv)
 		    .in_flight = 256,
 		    .bi_connections = 1,
 		    .custody = "wrapped",
-		    .key_cache = BENCH_KEY_CACHE },
+		    .key_cache = CONF_KEY_CACHE },
 	};
 	int c;
 

@@ -13,8 +13,6 @@
 #include "tools/bench.h"
 #include "tools/bench_server.h"
 
-#define FLEET_KEY_CACHE_MIN 16
-
 /* ---- bench_fleet.c ---- */
 
 /* Options, rows and their printing; the exit status. */

@@ -275,8 +275,6 @@ check_release_to(const struct conf_loading *ld, const struct conf *conf)
 	return JY_OK;
 }
 
-#define KEY_CACHE_MIN 16
-
 /* Each session pins a few keys at a time. */
 static enum jy_err
 check_key_cache(const struct conf_loading *ld, const struct conf *conf)
@@ -284,10 +282,10 @@ check_key_cache(const struct conf_loading *ld, const struct conf *conf)
 	if (conf->key_cache == 0) {
 		return JY_OK;
 	}
-	if (conf->key_cache < KEY_CACHE_MIN) {
+	if (conf->key_cache < CONF_KEY_CACHE_MIN) {
 		return fault(ld, OPTION_key_cache,
 		    "%" PRId64 " is neither 0 nor %d or more", conf->key_cache,
-		    KEY_CACHE_MIN);
+		    CONF_KEY_CACHE_MIN);
 	}
 	if (conf->key_cache < 4 * conf->sessions) {
 		return fault(ld, OPTION_key_cache,

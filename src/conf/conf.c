@@ -251,9 +251,6 @@ conf_load(const char *path, struct conf **out, struct errctx *ec)
 	return JY_OK;
 }
 
-/* More are no gain: a device that was heard is not back for long. */
-#define KEY_CACHE 256
-
 unsigned
 conf_key_cache(const struct conf *conf)
 {
@@ -262,7 +259,8 @@ conf_key_cache(const struct conf *conf)
 	if (conf->key_cache != 0) {
 		return (unsigned)conf->key_cache;
 	}
-	return by_sessions > KEY_CACHE ? (unsigned)by_sessions : KEY_CACHE;
+	return by_sessions > CONF_KEY_CACHE ? (unsigned)by_sessions
+					    : CONF_KEY_CACHE;
 }
 
 /* ---- printing ---- */

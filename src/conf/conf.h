@@ -43,6 +43,12 @@ enum jy_err conf_load(
 
 void conf_free(struct conf *conf);
 
+#define CONF_KEY_CACHE_MIN 16
+#define CONF_KEY_CACHE_MAX 1000000
+/* What 0 stands for with few sessions.  More are no gain: a device that was
+ * heard is not back for long. */
+#define CONF_KEY_CACHE 256
+
 /* How many keys a worker has at hand: key-cache, or what 0 stands for. */
 unsigned conf_key_cache(const struct conf *conf);
 
