@@ -17,14 +17,14 @@ hex_format(const uint8_t *in, size_t n, char *out)
 }
 
 /* 1 if lo <= c <= hi, else 0, without a branch. */
-static unsigned
+static inline unsigned
 in_range(unsigned c, unsigned lo, unsigned hi)
 {
 	return (((c - lo) | (hi - c)) >> 31) ^ 1U;
 }
 
 /* The value of a digit; *bad becomes non-zero if c is none. */
-static unsigned
+static inline unsigned
 digit_value(unsigned char c, unsigned *bad)
 {
 	unsigned lower = c | 0x20U;

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "proto/joinery.pb-c.h"
+#include "proto/unpack.h"
 #include "src/base/arena.h"
 #include "src/base/log.h"
 #include "src/base/sys.h"
@@ -21,7 +22,6 @@
 #include "src/front/pending.h"
 #include "src/front/post.h"
 #include "src/front/server.h"
-#include "src/front/unpack.h"
 #include "src/front/waiter.h"
 
 #define BI_ASK_MAGIC 0x62696173U

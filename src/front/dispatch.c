@@ -10,6 +10,7 @@
 
 #include "proto/frame.h"
 #include "proto/joinery.pb-c.h"
+#include "proto/unpack.h"
 #include "src/base/sys.h"
 #include "src/conf/conf.h"
 #include "src/front/corridor.h"
@@ -20,7 +21,6 @@
 #include "src/front/status.h"
 #include "src/front/supervisor.h"
 #include "src/front/trace.h"
-#include "src/front/unpack.h"
 #include "src/front/waiter.h"
 #include "src/front/worker.h"
 

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
+#include "proto/unpack.h"
 #include "src/base/arena.h"
-#include "src/front/unpack.h"
 
 #define SESSION_KEY_ID_LEN 16U
 
@@ -95,30 +95,6 @@ route_by_device(struct route *out, const Joinery__V1__DeviceId *id)
 	}
 }
 
-/* The first device of a batch; NULL: it names none. */
-static const Joinery__V1__DeviceId *
-batch_first(const Joinery__V1__Request *r)
-{
-	if (r->call_case == JOINERY__V1__REQUEST__CALL_RELEASE_BATCH) {
-		return r->release_batch->n_devices > 0
-		    ? r->release_batch->devices[0]
-		    : NULL;
-	}
-	return r->import_batch->n_devices > 0 ? r->import_batch->devices[0]->id
-					      : NULL;
-}
-
-/* Batches go to all workers: by the first device of each. */
-static void
-route_by_batch(struct route *out, const Joinery__V1__Request *r)
-{
-	const Joinery__V1__DeviceId *id = batch_first(r);
-
-	if (id != NULL && id->dev_eui.len == ROUTE_DEV_EUI_LEN) {
-		route_by(out, id->dev_eui.data, id->dev_eui.len);
-	}
-}
-
 /* ---- by which call ---- */
 
 /* The device that a call of admins is about; NULL: it does not say. */
@@ -184,11 +160,7 @@ route_call(const Joinery__V1__Request *r, struct route *out)
 	case JOINERY__V1__REQUEST__CALL_SESSION_LIST:
 		route_by_device(out, device_of(r));
 		break;
-	case JOINERY__V1__REQUEST__CALL_IMPORT_BATCH:
-	case JOINERY__V1__REQUEST__CALL_RELEASE_BATCH:
-		route_by_batch(out, r);
-		break;
-	default: /* of no device: any worker */
+	default: /* of no device, or of many: who has least to do */
 		break;
 	}
 	return JY_OK;

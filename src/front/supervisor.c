@@ -371,17 +371,24 @@ struct worker *
 supervisor_pick(struct supervisor *sup, const struct route *route)
 {
 	uint64_t first = route->keyed ? route->hash : sup->next++;
+	struct worker *pick = NULL;
 
 	for (unsigned i = 0; i < sup->n_slots; i++) {
 		struct worker *w =
 		    sup->slots[(first % sup->n_slots + i) % sup->n_slots]
 			.serving;
 
-		if (w != NULL && w->state == WORKER_READY) {
+		if (w == NULL || w->state != WORKER_READY) {
+			continue;
+		}
+		if (route->keyed) {
 			return w;
 		}
+		if (pick == NULL || w->in_flight < pick->in_flight) {
+			pick = w;
+		}
 	}
-	return NULL;
+	return pick;
 }
 
 unsigned

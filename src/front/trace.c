@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/unpack.h"
 #include "src/base/arena.h"
 #include "src/base/log.h"
 #include "src/base/sys.h"
@@ -13,7 +14,6 @@
 #include "src/front/pending.h"
 #include "src/front/respond.h"
 #include "src/front/server.h"
-#include "src/front/unpack.h"
 
 struct trace {
 	struct conn *conn; /* NULL: free */

@@ -11,6 +11,7 @@
 
 #include "proto/errcode.h"
 #include "proto/frame.h"
+#include "proto/unpack.h"
 #include "src/base/log.h"
 #include "src/base/secret.h"
 #include "src/conf/admin.h"
@@ -97,13 +98,22 @@ run_call(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 	return err == JY_OK ? recorded : err;
 }
 
+/* NULL: it does not parse. */
+static Joinery__V1__Request *
+unpack_request(struct work *w)
+{
+	const ProtobufCBinaryData *octets = &w->envelope->request;
+
+	return (Joinery__V1__Request *)unpack(&w->taken,
+	    &joinery__v1__request__descriptor, octets->data, octets->len);
+}
+
 static enum jy_err
 begin(struct work *w, const struct work_ctx *ctx, struct errctx *ec)
 {
 	enum jy_err err;
 
-	w->request = joinery__v1__request__unpack(
-	    NULL, w->envelope->request.len, w->envelope->request.data);
+	w->request = unpack_request(w);
 	if (w->request == NULL) {
 		return err_set(ec, JY_EINVAL, "the request does not parse");
 	}
@@ -143,12 +153,17 @@ work_open(struct work *w, const uint8_t *frame, size_t len)
 	w->joins = false;
 	w->note[0] = '\0';
 	w->audit_seq = 0;
+	w->taken = (struct arena){ 0 };
 	w->arena = (struct arena){ 0 };
 	w->asker.name[0] = '\0';
 	w->asker.peer.answer_url[0] = '\0';
 	err_clear(&w->ec);
 	joinery__v1__response__init(&w->response);
-	w->envelope = joinery__corridor__envelope__unpack(NULL, len, frame);
+	w->envelope = (Joinery__Corridor__Envelope *)unpack(
+	    &w->taken, &joinery__corridor__envelope__descriptor, frame, len);
+	if (w->envelope == NULL) {
+		arena_reset(&w->taken);
+	}
 	return w->envelope != NULL;
 }
 
@@ -161,8 +176,7 @@ work_begin(struct work *w, const struct work_ctx *ctx)
 void
 work_refuse(struct work *w)
 {
-	w->request = joinery__v1__request__unpack(
-	    NULL, w->envelope->request.len, w->envelope->request.data);
+	w->request = unpack_request(w);
 	w->err = err_set(
 	    &w->ec, JY_ETOKEN, "the token was lost; the worker restarts");
 }
@@ -295,8 +309,5 @@ work_end(
 	put_response(w, ctx, replies);
 	secret_wipe(&w->join.out.keys, sizeof(w->join.out.keys));
 	arena_reset(&w->arena);
-	if (w->request != NULL) {
-		joinery__v1__request__free_unpacked(w->request, NULL);
-	}
-	joinery__corridor__envelope__free_unpacked(w->envelope, NULL);
+	arena_reset(&w->taken);
 }

@@ -19,6 +19,7 @@ struct work_ctx {
 };
 
 struct work {
+	struct arena taken; /* what came, apart: the answer has its bounds */
 	Joinery__Corridor__Envelope *envelope;
 	Joinery__V1__Request *request;
 	const struct call_def *def; /* NULL: no such call */

@@ -14,6 +14,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "src/conf/conf.h"
@@ -21,6 +22,8 @@
 #include "src/front/route.h"
 #include "src/front/server.h"
 #include "src/front/supervisor.h"
+
+#define WORKERS 3
 
 static struct conf *
 load_conf(void)
@@ -49,7 +52,7 @@ setup(void **state)
 	s->conf = load_conf();
 	s->base = event_base_new();
 	s->pending = pending_new(1);
-	s->supervisor = supervisor_new(s, 1);
+	s->supervisor = supervisor_new(s, WORKERS);
 	*state = s;
 	return 0;
 }
@@ -97,12 +100,80 @@ test_hello_of_the_dead(void **state)
 	assert_int_equal(TAILQ_FIRST(workers)->state, WORKER_STARTING);
 }
 
+static struct worker *
+worker_of(const struct supervisor *sup, unsigned slot)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH(w, supervisor_workers(sup), link)
+	{
+		if (w->slot == slot) {
+			return w;
+		}
+	}
+	return NULL;
+}
+
+/* Who is picked, of several times. */
+static void
+pick_some(struct supervisor *sup, bool picked[WORKERS])
+{
+	static const struct route any = { .keyed = false };
+
+	memset(picked, 0, WORKERS * sizeof(picked[0]));
+	for (size_t i = 0; i < 2 * WORKERS; i++) {
+		picked[supervisor_pick(sup, &any)->slot] = true;
+	}
+}
+
+/* What has no worker of its own goes to one that has least to do. */
+static void
+test_pick(void **state)
+{
+	static const Joinery__Corridor__Hello hello =
+	    JOINERY__CORRIDOR__HELLO__INIT;
+	struct server *s = *state;
+	struct supervisor *sup = s->supervisor;
+	struct worker *by_slot[WORKERS];
+	struct route keyed = { .keyed = true };
+	struct errctx ec = ERRCTX_INIT;
+	bool picked[WORKERS];
+
+	assert_int_equal(unsetenv("FAKE_BRIEF"), 0);
+	supervisor_start(sup);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		by_slot[i] = worker_of(sup, i);
+		assert_non_null(by_slot[i]);
+		assert_int_equal(
+		    supervisor_hello(by_slot[i], &hello, &ec), JY_OK);
+		by_slot[i]->in_flight = i == 1 ? 2 : 3;
+	}
+	pick_some(sup, picked);
+	assert_true(picked[1] && !picked[0] && !picked[2]);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		keyed.hash = i;
+		assert_ptr_equal(supervisor_pick(sup, &keyed), by_slot[i]);
+	}
+	by_slot[2]->in_flight = 2;
+	pick_some(sup, picked);
+	assert_true(picked[1] && picked[2] && !picked[0]);
+	by_slot[1]->state = WORKER_DRAINING;
+	pick_some(sup, picked);
+	assert_true(picked[2] && !picked[0] && !picked[1]);
+	keyed.hash = 1;
+	assert_ptr_equal(supervisor_pick(sup, &keyed), by_slot[2]);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		by_slot[i]->in_flight = 0;
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    test_hello_of_the_dead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pick, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An arena behind protobuf-c's allocator interface. */
-#include "src/front/unpack.h"
+#include "proto/unpack.h"
 
 #include "src/base/arena.h"
 

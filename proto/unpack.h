@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages into an arena: protobuf-c asks for many small pieces. */
-#ifndef JY_FRONT_UNPACK_H
-#define JY_FRONT_UNPACK_H
+#ifndef JY_PROTO_UNPACK_H
+#define JY_PROTO_UNPACK_H
 
 #include <protobuf-c/protobuf-c.h>
 
