@@ -89,15 +89,15 @@ name_check(struct txn *t, const struct device_row *new)
 	return err == JY_ENOTFOUND ? JY_OK : err;
 }
 
-/* Free the old name of a device and take the new one. */
+/* Free the old name of a device and take the new one, which is free. */
 static enum jy_err
 name_change(
     struct txn *t, const struct device_row *old, const struct device_row *new)
 {
 	struct name_key key = name_key_of(old->app, old->name);
-	enum jy_err err = name_check(t, new);
+	enum jy_err err = JY_OK;
 
-	if (err == JY_OK && old->name[0] != '\0') {
+	if (old->name[0] != '\0') {
 		err = txn_del(t, TABLE_NAMES, slice_of_name(&key));
 	}
 	if (err == JY_OK && new->name[0] != '\0') {
@@ -133,6 +133,7 @@ revision_check(
 		  old->revision, row->revision);
 }
 
+/* What has passed its checks. */
 static enum jy_err
 row_write(
     struct txn *t, const struct device_row *old, const struct device_row *row)
@@ -159,6 +160,9 @@ device_write(struct txn *t, const void *arg)
 		return err;
 	}
 	err = revision_check(t, &old, row);
+	if (err == JY_OK) {
+		err = name_check(t, row);
+	}
 	return err == JY_OK ? row_write(t, &old, row) : err;
 }
 
