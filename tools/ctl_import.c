@@ -13,18 +13,8 @@
 static enum ctl_exit
 look(struct ctl *ctl, struct import_file *f, struct progress *progress)
 {
-	enum import_line kind = IMPORT_LINE;
-	enum ctl_exit exit = CTL_OK;
-	struct keyfile_device device;
-	uint64_t line = 0;
+	enum ctl_exit exit = import_file_read(ctl, f, progress);
 
-	while (exit == CTL_OK && kind != IMPORT_END) {
-		exit = import_file_next(ctl, f, &kind, &device, &line);
-		if (exit == CTL_OK && kind == IMPORT_WRONG) {
-			import_show_refused(
-			    progress, line, "", ctl->error.text);
-		}
-	}
 	if (exit == CTL_OK && ctl_given(ctl, STRICT) &&
 	    import_file_sums(f)->wrong > 0) {
 		return ctl_fail(ctl, CTL_LOCAL, NULL,
@@ -36,44 +26,20 @@ look(struct ctl *ctl, struct import_file *f, struct progress *progress)
 
 /* The second reading: send them. */
 static enum ctl_exit
-send_all(struct ctl *ctl, struct import_file *f, struct import_send *s,
-    struct import_counts *counts)
+send_all(struct ctl *ctl, struct import_file *f, struct import_send *s)
 {
-	enum import_line kind = IMPORT_LINE;
 	struct keyfile_device device;
 	enum ctl_exit exit;
-	uint64_t line = 0;
+	uint64_t line;
+	bool more;
 
-	for (;;) {
-		exit = import_file_next(ctl, f, &kind, &device, &line);
-		if (exit != CTL_OK || kind == IMPORT_END) {
-			break;
-		}
-		if (kind == IMPORT_WRONG) {
-			counts->refused++;
-		} else {
+	do {
+		exit = import_file_next(ctl, f, &more, &device, &line);
+		if (exit == CTL_OK && more) {
 			exit = import_send_add(s, &device, line);
 		}
-		if (exit != CTL_OK) {
-			break;
-		}
-	}
+	} while (exit == CTL_OK && more);
 	return exit == CTL_OK ? import_send_finish(s) : exit;
-}
-
-/* Whether both readings saw the same. */
-static enum ctl_exit
-compare(struct ctl *ctl, const struct import_sums *first,
-    const struct import_sums *second)
-{
-	return memcmp(first->digest, second->digest, sizeof(first->digest)) ==
-		    0 &&
-		memcmp(first->mac, second->mac, sizeof(first->mac)) == 0
-	    ? CTL_OK
-	    : ctl_fail(ctl, CTL_LOCAL,
-		  "what was imported may not be what the file's maker wrote: "
-		  "look at the devices",
-		  "the file was changed while it was read");
 }
 
 static enum ctl_exit
@@ -85,28 +51,22 @@ import(struct ctl *ctl, struct import_file *f, struct import_counts *counts,
 		.dry_run = ctl_given(ctl, DRY_RUN),
 		.strict = ctl_given(ctl, STRICT),
 	};
+	const struct import_sums *sums = import_file_sums(f);
 	enum ctl_exit exit = look(ctl, f, progress);
-	struct import_sums first;
 	struct import_send *s;
 
 	if (exit != CTL_OK) {
 		return exit;
 	}
-	first = *import_file_sums(f);
-	progress_begin(progress, "devices", first.devices);
-	s = import_send_new(ctl, &first, &options, progress, counts);
+	counts->refused = sums->wrong;
+	progress_begin(progress, "devices", sums->devices);
+	s = import_send_new(ctl, sums, &options, progress, counts);
 	exit = import_send_begin(s);
 	if (exit == CTL_OK) {
-		exit = import_file_rewind(ctl, f);
-	}
-	if (exit == CTL_OK) {
-		exit = send_all(ctl, f, s, counts);
-	}
-	if (exit == CTL_OK) {
-		exit = compare(ctl, &first, import_file_sums(f));
+		exit = send_all(ctl, f, s);
 	}
 	if (exit == CTL_OK && !options.dry_run) {
-		exit = import_send_end(s, import_file_sums(f), receipt);
+		exit = import_send_end(s, sums, receipt);
 	}
 	progress_clear(progress);
 	import_send_free(s);

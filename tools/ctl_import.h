@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of "joineryctl import" share.  The file is read twice: first
- * all of it, for its form and its MAC; then line by line, while batches are on
- * their way.  Nothing in it is a key in clear.
+ * all of it, for its form and its MAC; then its lines once more while batches
+ * are on their way, in the order of the DevEUIs: so a batch touches few pages
+ * of the database, and a fleet in any order comes as quickly as one in order.
+ * Nothing in it is a key in clear.
  */
 #ifndef JY_TOOLS_CTL_IMPORT_H
 #define JY_TOOLS_CTL_IMPORT_H
@@ -32,26 +34,23 @@ enum ctl_exit import_file_open(
     struct ctl *ctl, const char *path, struct import_file **out) JY_CHECK;
 void import_file_close(struct import_file *f);
 
-/* To the beginning, for another reading. */
-enum ctl_exit import_file_rewind(
-    struct ctl *ctl, struct import_file *f) JY_CHECK;
+/*
+ * The first reading, of the whole file; wrong lines are told.  A device that
+ * the file names before is a wrong line.  Fails with CTL_LOCAL for a file that
+ * is none of the format.  f remembers some 48 octets of each device.
+ */
+enum ctl_exit import_file_read(
+    struct ctl *ctl, struct import_file *f, struct progress *progress) JY_CHECK;
 
-enum import_line {
-	IMPORT_LINE,  /* *device is one */
-	IMPORT_WRONG, /* a device line, and ctl->error.text what is wrong */
-	IMPORT_END    /* the file was read and sums are complete */
-};
+const struct import_sums *import_file_sums(const struct import_file *f);
 
 /*
- * The next device line and its number.  Fails with CTL_LOCAL for a file that
- * is none of the format.  A device that the file names twice is wrong.
+ * The second reading: the next device in the order of DevEUI and JoinEUI, with
+ * the number of its line, which is what it was at the first reading or else
+ * CTL_LOCAL; *more is false behind the last.
  */
 enum ctl_exit import_file_next(struct ctl *ctl, struct import_file *f,
-    enum import_line *kind, struct keyfile_device *device,
-    uint64_t *line) JY_CHECK;
-
-/* The header is known behind the first device line, the rest at the end. */
-const struct import_sums *import_file_sums(const struct import_file *f);
+    bool *more, struct keyfile_device *device, uint64_t *line) JY_CHECK;
 
 /* ---- ctl_import_show.c ---- */
 

@@ -4,26 +4,47 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "src/base/sys.h"
 #include "tools/ctl_import.h"
-#include "tools/eui_set.h"
 
 #define READ_SIZE 65536
+
+/* Enough of a SHA-256 that nobody finds another line that has it. */
+#define MARK_LEN 16
+#define PLACES_FIRST 1024U
+
+/* Where a device is, and what its line was when it was read first. */
+struct place {
+	uint8_t euis[16]; /* DevEUI, JoinEUI: the order of the database */
+	uint8_t mark[MARK_LEN];
+	uint64_t offset;
+	uint32_t line;
+	uint32_t len; /* with its LF */
+};
 
 struct import_file {
 	const char *path;
 	int fd;
+	struct import_sums sums;
+	struct seal_digest *marks;
+
+	/* the first reading */
 	size_t start, end; /* of what was read and not used */
 	bool eof;
+	uint64_t offset; /* in the file, of the next line */
 	struct keyfile_reader reader;
-	struct eui_set *seen;
 	struct seal_digest *digest, *check_values;
-	struct import_sums sums;
 	char buf[READ_SIZE];
+
+	/* the second */
+	struct keyfile_reader in_lines; /* behind the header */
+	struct place *places;
+	size_t n_places, room, next;
 };
 
 enum ctl_exit
@@ -51,53 +72,47 @@ import_file_open(struct ctl *ctl, const char *path, struct import_file **out)
 	f = sys_xcalloc(1, sizeof(*f));
 	f->path = path;
 	f->fd = fd;
+	f->marks = seal_digest_new();
 	*out = f;
-	return import_file_rewind(ctl, f);
+	return CTL_OK;
 }
 
-/* Drop what a reading needed. */
 static void
-reading_end(struct import_file *f)
+reading_begin(struct import_file *f)
+{
+	keyfile_reader_init(&f->reader);
+	f->digest = seal_digest_new();
+	f->check_values = seal_digest_new();
+}
+
+static void
+digest_drop(struct seal_digest **d)
 {
 	uint8_t unused[SEAL_DIGEST_LEN];
 
-	eui_set_free(f->seen);
-	if (f->digest != NULL) {
-		seal_digest_end(f->digest, unused);
+	if (*d != NULL) {
+		seal_digest_end(*d, unused);
+		*d = NULL;
 	}
-	if (f->check_values != NULL) {
-		seal_digest_end(f->check_values, unused);
-	}
-	f->seen = NULL;
-	f->digest = f->check_values = NULL;
+}
+
+/* Drop what the first reading needed. */
+static void
+reading_end(struct import_file *f)
+{
+	digest_drop(&f->digest);
+	digest_drop(&f->check_values);
 }
 
 void
 import_file_close(struct import_file *f)
 {
 	if (f != NULL) {
-		reading_end(f);
 		(void)close(f->fd);
+		digest_drop(&f->marks);
+		free(f->places);
 		free(f);
 	}
-}
-
-enum ctl_exit
-import_file_rewind(struct ctl *ctl, struct import_file *f)
-{
-	if (lseek(f->fd, 0, SEEK_SET) != 0) {
-		return ctl_fail(
-		    ctl, CTL_LOCAL, NULL, "%s: %s", f->path, strerror(errno));
-	}
-	reading_end(f);
-	f->start = f->end = 0;
-	f->eof = false;
-	keyfile_reader_init(&f->reader);
-	f->seen = eui_set_new();
-	f->digest = seal_digest_new();
-	f->check_values = seal_digest_new();
-	f->sums = (struct import_sums){ 0 };
-	return CTL_OK;
 }
 
 const struct import_sums *
@@ -163,6 +178,7 @@ next_line(struct ctl *ctl, struct import_file *f, const char **p, size_t *len)
 	}
 	*p = f->buf + f->start;
 	f->start += *len;
+	f->offset += *len;
 	return CTL_OK;
 }
 
@@ -214,79 +230,191 @@ is_device_line(const char *p, size_t len)
 	    memcmp(p, word, sizeof(word) - 1) == 0;
 }
 
-/* A line that was read: a device, and one the file did not name before? */
-static enum import_line
-take_device(
-    struct ctl *ctl, struct import_file *f, const struct keyfile_device *device)
+static void
+mark(struct import_file *f, const char *line, size_t len, uint8_t out[MARK_LEN])
 {
-	uint64_t before = eui_set_add(
-	    f->seen, &device->join_eui, &device->dev_eui, f->reader.line);
+	uint8_t digest[SEAL_DIGEST_LEN];
 
-	if (before == 0) {
-		add_check_values(f, device);
-		return IMPORT_LINE;
+	seal_digest_of(f->marks, line, len, digest);
+	memcpy(out, digest, MARK_LEN);
+}
+
+/* Remember where a device is; p is its line. */
+static void
+add_place(struct import_file *f, const struct keyfile_device *device,
+    const char *p, size_t len)
+{
+	struct place *place;
+
+	if (f->n_places == f->room) {
+		f->room = f->room == 0 ? PLACES_FIRST : 2 * f->room;
+		f->places = realloc(f->places, f->room * sizeof(f->places[0]));
+		jy_assert(f->places != NULL);
 	}
+	place = &f->places[f->n_places++];
+	place->offset = f->offset - len;
+	place->line = (uint32_t)f->reader.line;
+	place->len = (uint32_t)len;
+	memcpy(place->euis, device->dev_eui.be, 8);
+	memcpy(place->euis + 8, device->join_eui.be, 8);
+	mark(f, p, len, place->mark);
+}
+
+static void
+tell_wrong(struct import_file *f, struct progress *progress, uint64_t line,
+    const char *why)
+{
 	f->sums.wrong++;
-	(void)snprintf(ctl->error.text, sizeof(ctl->error.text),
-	    "the device is on line %llu, too", (unsigned long long)before);
-	return IMPORT_WRONG;
+	import_show_refused(progress, line, "", why);
 }
 
 /* What keyfile_read says begins with the number of the line. */
-static enum import_line
-take_wrong(struct ctl *ctl, struct import_file *f, const struct errctx *ec)
+static const char *
+without_number(const struct errctx *ec)
 {
 	const char *text = err_detail(ec, JY_EINVAL);
 	const char *colon = strstr(text, ": ");
 
-	f->sums.wrong++;
-	(void)snprintf(ctl->error.text, sizeof(ctl->error.text), "%s",
-	    colon != NULL ? colon + 2 : text);
-	return IMPORT_WRONG;
+	return colon != NULL ? colon + 2 : text;
+}
+
+/* One line; *kind says which. */
+static enum ctl_exit
+read_line(struct ctl *ctl, struct import_file *f, struct progress *progress,
+    enum keyfile_line *kind)
+{
+	struct errctx ec = ERRCTX_INIT;
+	struct keyfile_device device;
+	const char *p;
+	size_t len = 0;
+	enum ctl_exit exit = next_line(ctl, f, &p, &len);
+	enum jy_err err;
+
+	if (exit != CTL_OK) {
+		return exit;
+	}
+	err = p == NULL
+	    ? keyfile_read_done(&f->reader, &ec)
+	    : keyfile_read(&f->reader, p, len - 1, kind, &device, &ec);
+	if (err != JY_OK && (p == NULL || !is_device_line(p, len))) {
+		return ctl_fail(ctl, CTL_LOCAL,
+		    "man joinery-keyfile says what the file has to be",
+		    "%s: %s", f->path, err_detail(&ec, err));
+	}
+	jy_assert(p != NULL);
+	if (err != JY_OK) {
+		*kind = KEYFILE_DEVICE;
+		tell_wrong(f, progress, f->reader.line, without_number(&ec));
+	} else if (*kind == KEYFILE_HEADER_END) {
+		f->sums.header = f->reader.header;
+		f->in_lines = f->reader;
+	} else if (*kind == KEYFILE_DEVICE) {
+		add_check_values(f, &device);
+		add_place(f, &device, p, len);
+	}
+	seal_digest_add(
+	    f->digest, p, *kind == KEYFILE_END ? f->reader.end.covered : len);
+	return CTL_OK;
+}
+
+static int
+by_euis(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	int order = memcmp(x->euis, y->euis, sizeof(x->euis));
+
+	return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Put the places into order; of those of one device, the first stays. */
+static void
+sort_places(struct import_file *f, struct progress *progress)
+{
+	size_t kept = 0;
+	char why[64];
+
+	if (f->n_places == 0) {
+		return;
+	}
+	qsort(f->places, f->n_places, sizeof(f->places[0]), by_euis);
+	for (size_t i = 1; i < f->n_places; i++) {
+		const struct place *p = &f->places[i],
+				   *before = &f->places[kept];
+
+		if (memcmp(p->euis, before->euis, sizeof(p->euis)) != 0) {
+			f->places[++kept] = *p;
+			continue;
+		}
+		(void)snprintf(why, sizeof(why),
+		    "the device is on line %" PRIu32 ", too", before->line);
+		tell_wrong(f, progress, p->line, why);
+	}
+	f->n_places = kept + 1;
 }
 
 enum ctl_exit
-import_file_next(struct ctl *ctl, struct import_file *f, enum import_line *out,
-    struct keyfile_device *device, uint64_t *line)
+import_file_read(
+    struct ctl *ctl, struct import_file *f, struct progress *progress)
 {
-	for (;;) {
-		struct errctx ec = ERRCTX_INIT;
-		enum keyfile_line kind = KEYFILE_HEADER;
-		const char *p;
-		size_t len = 0;
-		enum ctl_exit exit = next_line(ctl, f, &p, &len);
-		enum jy_err err;
+	enum keyfile_line kind = KEYFILE_HEADER;
+	enum ctl_exit exit = CTL_OK;
 
-		if (exit != CTL_OK) {
-			return exit;
-		}
-		err = p == NULL
-		    ? keyfile_read_done(&f->reader, &ec)
-		    : keyfile_read(&f->reader, p, len - 1, &kind, device, &ec);
-		*line = f->reader.line;
-		if (err != JY_OK && (p == NULL || !is_device_line(p, len))) {
-			return ctl_fail(ctl, CTL_LOCAL,
-			    "man joinery-keyfile says what the file has to be",
-			    "%s: %s", f->path, err_detail(&ec, err));
-		}
-		jy_assert(p != NULL);
-		seal_digest_add(f->digest, p,
-		    kind == KEYFILE_END && err == JY_OK ? f->reader.end.covered
-							: len);
-		if (err != JY_OK) {
-			*out = take_wrong(ctl, f, &ec);
-			return CTL_OK;
-		}
-		if (kind == KEYFILE_HEADER_END) {
-			f->sums.header = f->reader.header;
-		}
-		if (kind == KEYFILE_DEVICE) {
-			*out = take_device(ctl, f, device);
-			return CTL_OK;
-		}
-		if (kind == KEYFILE_END) {
-			*out = IMPORT_END;
-			return finish(ctl, f);
-		}
+	reading_begin(f);
+	while (exit == CTL_OK && kind != KEYFILE_END) {
+		exit = read_line(ctl, f, progress, &kind);
 	}
+	if (exit == CTL_OK) {
+		exit = finish(ctl, f);
+	}
+	reading_end(f);
+	if (exit == CTL_OK) {
+		sort_places(f, progress);
+	}
+	return exit;
+}
+
+/* ---- the second reading ---- */
+
+/* All of a line, or it is not what it was. */
+static bool
+line_again(struct import_file *f, const struct place *place, char *line)
+{
+	uint8_t now[MARK_LEN];
+	ssize_t n;
+
+	do {
+		n = pread(f->fd, line, place->len, (off_t)place->offset);
+	} while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)place->len) {
+		return false;
+	}
+	mark(f, line, place->len, now);
+	return memcmp(now, place->mark, sizeof(now)) == 0;
+}
+
+enum ctl_exit
+import_file_next(struct ctl *ctl, struct import_file *f, bool *more,
+    struct keyfile_device *device, uint64_t *number)
+{
+	struct keyfile_reader reader = f->in_lines;
+	const struct place *place = &f->places[f->next];
+	char line[KEYFILE_LINE_MAX];
+	enum keyfile_line kind;
+
+	*more = f->next < f->n_places;
+	if (!*more) {
+		return CTL_OK;
+	}
+	f->next++;
+	*number = place->line;
+	if (!line_again(f, place, line) ||
+	    keyfile_read(&reader, line, place->len - 1, &kind, device, NULL) !=
+		JY_OK) {
+		return ctl_fail(ctl, CTL_LOCAL,
+		    "get the file again; what was imported is what its maker "
+		    "wrote",
+		    "%s: line %llu was changed while the file was read",
+		    f->path, (unsigned long long)place->line);
+	}
+	return CTL_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 of what comes piece by piece. */
+/* SHA-256, of what comes piece by piece or at once. */
 #ifndef JY_TOOLS_SEAL_DIGEST_H
 #define JY_TOOLS_SEAL_DIGEST_H
 
@@ -16,5 +16,9 @@ void seal_digest_add(struct seal_digest *d, const void *p, size_t len);
 
 /* *d is freed. */
 void seal_digest_end(struct seal_digest *d, uint8_t out[SEAL_DIGEST_LEN]);
+
+/* Of p alone; *d can be used for others. */
+void seal_digest_of(struct seal_digest *d, const void *p, size_t len,
+    uint8_t out[SEAL_DIGEST_LEN]);
 
 #endif
