@@ -39,6 +39,7 @@ struct bench_options {
 	uint32_t bi_connections;
 	const char *custody; /* as in joinery.conf */
 	uint32_t key_cache;  /* likewise */
+	uint32_t order;      /* fleet: devices of consecutive DevEUIs */
 };
 
 /* The tokens that were asked for. */

@@ -14,6 +14,7 @@
 #define DEVICES_MIN 100
 #define DEVICES_MAX 10000000U
 #define SECONDS_MAX 60
+#define ORDER 1000
 
 struct plan {
 	struct bench_options options;
@@ -30,10 +31,10 @@ usage(FILE *out)
 	(void)fprintf(out,
 	    "usage: joinery-bench fleet [--token softhsm|softokn]... "
 	    "[--devices N[,N]...]\n"
-	    "           [--custody wrapped|resident] [--workers N] "
-	    "[--seconds S]\n"
-	    "           [--in-flight N] [--key-cache N] [--programs DIR] "
-	    "[--json]\n"
+	    "           [--order N] [--custody wrapped|resident] "
+	    "[--workers N]\n"
+	    "           [--seconds S] [--in-flight N] [--key-cache N] "
+	    "[--programs DIR] [--json]\n"
 	    "Measures, per token and size of the fleet, import, start, "
 	    "memory, disk, and joins\nof devices drawn at random, on "
 	    "throwaway instances; see joinery-bench(1).\n");
@@ -66,11 +67,11 @@ largest(const struct bench_counters *c)
 static void
 print_head(void)
 {
-	(void)printf("%-8s %8s %9s %9s %6s %7s %9s %9s %9s %7s %9s %6s %6s "
+	(void)printf("%-8s %8s %9s %9s %6s %9s %7s %9s %9s %9s %7s %9s %6s %6s "
 		     "%9s %6s %6s\n",
-	    "token", "devices", "import/s", "floor/s", "ratio", "start s",
-	    "front MiB", "work MiB", "own MiB", "oct/dev", "joins/s", "ratio",
-	    "misses", "small/s", "ratio", "misses");
+	    "token", "devices", "import/s", "floor/s", "ratio", "bare/s",
+	    "start s", "front MiB", "work MiB", "own MiB", "oct/dev", "joins/s",
+	    "ratio", "misses", "small/s", "ratio", "misses");
 }
 
 static void
@@ -78,14 +79,14 @@ print_row(const struct fleet_row *r)
 {
 	struct bench_memory max = largest(&r->joins.after);
 
-	(void)printf("%-8s %8u %9.0f %9.0f %6.2f %7.2f %9.1f %9.1f %9.1f "
+	(void)printf("%-8s %8u %9.0f %9.0f %6.2f %9.0f %7.2f %9.1f %9.1f %9.1f "
 		     "%7.0f %9.0f %6.2f %6.3f %9.0f %6.2f %6.3f\n",
 	    r->token, r->devices, r->import_per_s, r->import_floor_per_s,
-	    r->import_per_s / r->import_floor_per_s, r->start_s,
-	    mib(r->joins.after.front_rss_bytes), mib(max.rss), mib(max.own),
-	    (double)r->store_bytes / r->devices, r->joins.load.per_s,
-	    r->joins.ratio_to_first, r->joins.key_misses, r->small.load.per_s,
-	    r->small.ratio_to_first, r->small.key_misses);
+	    r->import_per_s / r->import_floor_per_s, r->import_bare_per_s,
+	    r->start_s, mib(r->joins.after.front_rss_bytes), mib(max.rss),
+	    mib(max.own), (double)r->store_bytes / r->devices,
+	    r->joins.load.per_s, r->joins.ratio_to_first, r->joins.key_misses,
+	    r->small.load.per_s, r->small.ratio_to_first, r->small.key_misses);
 	(void)fflush(stdout);
 }
 
@@ -120,14 +121,15 @@ print_json(const struct plan *plan, const struct fleet_row *r, bool begin)
 	(void)printf("%s\n {\"token\": \"%s\", \"custody\": \"%s\", "
 		     "\"workers\": %u, \"devices\": %u, "
 		     "\"import_per_s\": %.1f, \"import_floor_per_s\": %.1f, "
-		     "\"import_ratio_to_floor\": %.3f, \"start_s\": %.3f, "
+		     "\"import_ratio_to_floor\": %.3f, "
+		     "\"import_bare_per_s\": %.1f, \"start_s\": %.3f, "
 		     "\"store_bytes\": %llu, "
 		     "\"store_octets_per_device\": %.1f, "
 		     "\"front_rss_bytes\": %llu",
 	    begin ? "[" : ",", r->token, plan->options.custody, r->workers,
 	    r->devices, r->import_per_s, r->import_floor_per_s,
-	    r->import_per_s / r->import_floor_per_s, r->start_s,
-	    (unsigned long long)r->store_bytes,
+	    r->import_per_s / r->import_floor_per_s, r->import_bare_per_s,
+	    r->start_s, (unsigned long long)r->store_bytes,
 	    (double)r->store_bytes / r->devices,
 	    (unsigned long long)r->joins.after.front_rss_bytes);
 	print_json_workers("workers_rss_bytes", &r->joins.after, false);
@@ -284,6 +286,7 @@ fleet_main(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "token", required_argument, NULL, 't' },
 		{ "devices", required_argument, NULL, 'd' },
+		{ "order", required_argument, NULL, 'o' },
 		{ "custody", required_argument, NULL, 'c' },
 		{ "workers", required_argument, NULL, 'w' },
 		{ "seconds", required_argument, NULL, 's' },
@@ -299,7 +302,8 @@ fleet_main(int argc, char **argv)
 		    .in_flight = 256,
 		    .bi_connections = 1,
 		    .custody = "wrapped",
-		    .key_cache = CONF_KEY_CACHE },
+		    .key_cache = CONF_KEY_CACHE,
+		    .order = ORDER },
 	};
 	int c;
 
@@ -310,6 +314,9 @@ fleet_main(int argc, char **argv)
 			break;
 		case 'd':
 			add_sizes(&plan, optarg);
+			break;
+		case 'o':
+			plan.options.order = bench_number(optarg, DEVICES_MAX);
 			break;
 		case 'c':
 			set_custody(&plan, optarg);

@@ -34,6 +34,7 @@ struct fleet_row {
 	uint32_t devices;
 	double import_per_s;
 	double import_floor_per_s;
+	double import_bare_per_s;       /* wrapped custody only, else 0 */
 	struct bench_counters imported; /* behind the import */
 	uint64_t store_bytes; /* of the database's file, behind the import */
 	double start_s;
@@ -71,10 +72,11 @@ enum jy_err fleet_site_join(struct fleet_site *site, struct fleet_site *first,
 
 /*
  * As many devices as one likes, none of them stored: EUIs and root key of each
- * come from its number and a random seed.
+ * come from its number and a random seed.  Of each so many in an order the
+ * DevEUIs are consecutive.
  */
-enum jy_err fleet_new(
-    uint32_t devices, struct fleet **out, struct errctx *ec) JY_CHECK;
+enum jy_err fleet_new(uint32_t devices, uint32_t order, struct fleet **out,
+    struct errctx *ec) JY_CHECK;
 void fleet_free(struct fleet *f);
 
 /* The applications that the devices belong to. */
@@ -91,13 +93,14 @@ struct bench_joiners *fleet_at_random(struct fleet *f);
 
 /* ---- bench_fleet_floor.c ---- */
 
+#define FLEET_BARE "bare"
+
 /*
  * What an import asks of the token for one root key, in as many processes as
- * workers, for as many seconds as a figure takes.
+ * workers; custody is "wrapped", "resident" or FLEET_BARE, which asks less.
  */
-enum jy_err fleet_floor(const struct bench_instance *in,
-    const struct bench_options *o, double *keys_per_s,
-    struct errctx *ec) JY_CHECK;
+enum jy_err fleet_floor(const struct bench_instance *in, const char *custody,
+    uint32_t seconds, double *keys_per_s, struct errctx *ec) JY_CHECK;
 
 /* What such a process does; prints its count on standard output. */
 int fleet_floor_child(const char *conf, const char *custody, uint32_t seconds);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The devices of a fleet: DevEUIs scattered over a maker's block, as those of
- * many years and many orders are; a name, an application that says the rest.
+ * The devices of a fleet: the DevEUIs of an order are consecutive, and orders
+ * scattered, as those of many makers and years are; a name that counts, an
+ * application that says the rest.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ struct draw {
 };
 
 struct fleet {
-	uint32_t devices;
+	uint32_t devices, order;
 	struct secret_block seed;
 	struct sim_crypto *crypto;
 	uint64_t dice;
@@ -56,11 +57,14 @@ static void
 device_make(struct fleet *f, uint32_t index, struct bench_device *out)
 {
 	AUTO_WIPE struct secret_block eui = { { 0 } };
+	struct reader first;
 	struct writer w;
 
 	device_block(f, index, BLOCK_KEY, &out->key);
-	device_block(f, index, BLOCK_DEV_EUI, &eui);
-	memcpy(out->dev_eui.be, eui.b, sizeof(out->dev_eui.be));
+	device_block(f, index / f->order, BLOCK_DEV_EUI, &eui);
+	reader_init(&first, eui.b, sizeof(out->dev_eui.be));
+	writer_init(&w, out->dev_eui.be, sizeof(out->dev_eui.be));
+	writer_be(&w, reader_be(&first, 8) + index % f->order, 8);
 	writer_init(&w, out->join_eui.be, sizeof(out->join_eui.be));
 	writer_be(&w, JOIN_EUI_FIRST + index % APPS, 8);
 }
@@ -123,7 +127,8 @@ fleet_at_random(struct fleet *f)
 /* ---- their life ---- */
 
 enum jy_err
-fleet_new(uint32_t devices, struct fleet **out, struct errctx *ec)
+fleet_new(
+    uint32_t devices, uint32_t order, struct fleet **out, struct errctx *ec)
 {
 	struct fleet *f = sys_xcalloc(1, sizeof(*f));
 	enum jy_err err = sim_crypto_new(&f->crypto, ec);
@@ -133,6 +138,7 @@ fleet_new(uint32_t devices, struct fleet **out, struct errctx *ec)
 		return err;
 	}
 	f->devices = devices;
+	f->order = order;
 	f->dev_nonces = sys_xcalloc(devices, sizeof(f->dev_nonces[0]));
 	sys_real.random(&f->seed, sizeof(f->seed));
 	sys_real.random(&f->dice, sizeof(f->dice));

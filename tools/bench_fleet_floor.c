@@ -2,9 +2,12 @@
 /*
  * The floor of an import: what the token alone could do, by a program that
  * has nothing of the server in it, not even its way to the token.  For each
- * root key: unwrap it from under a transport key and compute its check value;
- * then wrap it under a storage key and let it go, or, with resident custody,
- * have unwrapped it as an object of the token.
+ * root key: unwrap it from under a transport key and compute its check value.
+ * With resident custody it was unwrapped as an object of the token.  With
+ * wrapped custody, wrap it by an object of the token that can only wrap, bind
+ * the blob with a MAC, and let the key go.  Bare: the same without a MAC and
+ * by objects of the session alone, as nobody would keep keys; it tells what
+ * custody costs.
  */
 #include <p11-kit/p11-kit.h>
 #include <p11-kit/pkcs11.h>
@@ -21,6 +24,7 @@
 #define SLOTS_MAX 16
 #define PIN_MAX 64
 #define BLOB_LEN 24
+#define BOUND_LEN 67 /* what the MAC of a blob is over */
 #define CHECK_EVERY 16
 /* Objects a floor leaves in the token until its end, with resident custody. */
 #define RESIDENT_MAX 4096
@@ -28,9 +32,10 @@
 struct raw {
 	CK_FUNCTION_LIST *f;
 	CK_SESSION_HANDLE session;
-	CK_OBJECT_HANDLE transport, storage;
+	struct turn writing;
+	CK_OBJECT_HANDLE transport, storage, binding;
 	CK_BYTE blob[BLOB_LEN]; /* a root key under transport */
-	bool resident;
+	bool resident, bare;
 	CK_OBJECT_HANDLE made[RESIDENT_MAX];
 	size_t made_count;
 };
@@ -138,17 +143,12 @@ token_open(struct raw *t, const char *path, struct errctx *ec)
 	struct conf *conf = NULL;
 	P11KitUri *uri = p11_kit_uri_new();
 	enum jy_err err = conf_load(path, &conf, ec);
-	char dir[BENCH_PATH_MAX];
-	struct turn turn;
 
-	bench_floor_dir(path, dir);
-	turn_init(&turn, dir, "token.lock");
 	if (err == JY_OK) {
-		(void)turn_take(&turn);
+		(void)turn_take(&t->writing);
 		err = open_by_uri(t, conf, uri, ec);
-		turn_leave(&turn);
+		turn_leave(&t->writing);
 	}
-	turn_fini(&turn);
 	p11_kit_uri_free(uri);
 	conf_free(conf);
 	return err;
@@ -157,9 +157,11 @@ token_open(struct raw *t, const char *path, struct errctx *ec)
 static void
 token_close(struct raw *t)
 {
+	(void)turn_take(&t->writing);
 	for (size_t i = 0; i < t->made_count; i++) {
 		(void)t->f->C_DestroyObject(t->session, t->made[i]);
 	}
+	turn_leave(&t->writing);
 	if (t->f != NULL) {
 		(void)t->f->C_Finalize(NULL);
 		p11_kit_module_release(t->f);
@@ -168,7 +170,7 @@ token_close(struct raw *t)
 
 /* ---- keys ---- */
 
-static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+static CK_BBOOL yes = CK_TRUE;
 static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
 static CK_KEY_TYPE aes = CKK_AES;
 
@@ -177,22 +179,27 @@ static CK_KEY_TYPE aes = CKK_AES;
 		(type), &(value), sizeof(value) \
 	}
 
+/* What a key is for; its lifetime is the session's unless it stays. */
+struct use {
+	CK_ULONG len;
+	CK_BBOOL stays, leaves, wraps, unwraps, signs;
+};
+
 static CK_RV
-generate(struct raw *t, CK_ULONG len, bool parcel, CK_OBJECT_HANDLE *out)
+generate(struct raw *t, struct use u, CK_OBJECT_HANDLE *out)
 {
 	CK_MECHANISM mechanism = { CKM_AES_KEY_GEN, NULL, 0 };
-	CK_BBOOL wraps = parcel ? CK_FALSE : CK_TRUE;
-	CK_BBOOL leaves = parcel ? CK_TRUE : CK_FALSE;
 	CK_ATTRIBUTE attrs[] = {
 		ATTR(CKA_CLASS, secret_key),
 		ATTR(CKA_KEY_TYPE, aes),
-		ATTR(CKA_VALUE_LEN, len),
-		ATTR(CKA_TOKEN, no),
+		ATTR(CKA_VALUE_LEN, u.len),
+		ATTR(CKA_TOKEN, u.stays),
 		ATTR(CKA_PRIVATE, yes),
 		ATTR(CKA_SENSITIVE, yes),
-		ATTR(CKA_EXTRACTABLE, leaves),
-		ATTR(CKA_WRAP, wraps),
-		ATTR(CKA_UNWRAP, wraps),
+		ATTR(CKA_EXTRACTABLE, u.leaves),
+		ATTR(CKA_WRAP, u.wraps),
+		ATTR(CKA_UNWRAP, u.unwraps),
+		ATTR(CKA_SIGN, u.signs),
 	};
 
 	return t->f->C_GenerateKey(
@@ -231,17 +238,44 @@ unwrap(struct raw *t, CK_OBJECT_HANDLE *out)
 	    sizeof(t->blob), attrs, ARRAY_LEN(attrs), out);
 }
 
+/* The key that wraps the others, as custody has it. */
+static CK_RV
+make_storage(struct raw *t)
+{
+	CK_RV rv;
+
+	if (t->bare || t->resident) {
+		return generate(
+		    t, (struct use){ .len = 32, .wraps = yes }, &t->storage);
+	}
+	(void)turn_take(&t->writing);
+	rv = generate(t, (struct use){ .len = 32, .stays = yes, .wraps = yes },
+	    &t->storage);
+	turn_leave(&t->writing);
+	if (rv == CKR_OK) {
+		t->made[t->made_count++] = t->storage;
+	}
+	return rv;
+}
+
 static CK_RV
 make_keys(struct raw *t)
 {
 	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
-	CK_RV rv = generate(t, 32, false, &t->transport);
+	CK_RV rv =
+	    generate(t, (struct use){ .len = 32, .wraps = yes, .unwraps = yes },
+		&t->transport);
 
 	if (rv == CKR_OK) {
-		rv = generate(t, 32, false, &t->storage);
+		rv = make_storage(t);
 	}
 	if (rv == CKR_OK) {
-		rv = generate(t, 16, true, &key);
+		rv = generate(
+		    t, (struct use){ .len = 32, .signs = yes }, &t->binding);
+	}
+	if (rv == CKR_OK) {
+		rv =
+		    generate(t, (struct use){ .len = 16, .leaves = yes }, &key);
 	}
 	if (rv == CKR_OK) {
 		rv = wrap(t, t->transport, key, t->blob);
@@ -250,34 +284,36 @@ make_keys(struct raw *t)
 }
 
 static CK_RV
-check_value(struct raw *t, CK_OBJECT_HANDLE key)
+cmac(struct raw *t, CK_OBJECT_HANDLE key, CK_BYTE *data, CK_ULONG len)
 {
 	CK_MECHANISM mechanism = { CKM_AES_CMAC, NULL, 0 };
-	CK_BYTE zeros[16] = { 0 }, mac[16];
-	CK_ULONG len = sizeof(mac);
+	CK_ULONG mac_len = 16;
+	CK_BYTE mac[16];
 	CK_RV rv = t->f->C_SignInit(t->session, &mechanism, key);
 
-	return rv == CKR_OK
-	    ? t->f->C_Sign(t->session, zeros, sizeof(zeros), mac, &len)
-	    : rv;
+	return rv == CKR_OK ? t->f->C_Sign(t->session, data, len, mac, &mac_len)
+			    : rv;
 }
 
 static CK_RV
 one_key(struct raw *t)
 {
 	CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
-	CK_BYTE blob[BLOB_LEN];
+	CK_BYTE zeros[16] = { 0 }, bound[BOUND_LEN] = { 0 };
 	CK_RV rv = unwrap(t, &key);
 
 	if (rv == CKR_OK) {
-		rv = check_value(t, key);
+		rv = cmac(t, key, zeros, sizeof(zeros));
 	}
 	if (rv == CKR_OK && t->resident) {
 		t->made[t->made_count++] = key;
 		return CKR_OK;
 	}
 	if (rv == CKR_OK) {
-		rv = wrap(t, t->storage, key, blob);
+		rv = wrap(t, t->storage, key, bound + BOUND_LEN - BLOB_LEN);
+	}
+	if (rv == CKR_OK && !t->bare) {
+		rv = cmac(t, t->binding, bound, sizeof(bound));
 	}
 	return rv == CKR_OK ? t->f->C_DestroyObject(t->session, key) : rv;
 }
@@ -310,10 +346,14 @@ fleet_floor_child(const char *conf, const char *custody, uint32_t seconds)
 {
 	struct raw *t = sys_xcalloc(1, sizeof(*t));
 	struct errctx ec = ERRCTX_INIT;
+	char dir[BENCH_PATH_MAX];
 	double keys_per_s = 0;
 	enum jy_err err;
 
 	t->resident = strcmp(custody, "resident") == 0;
+	t->bare = strcmp(custody, "bare") == 0;
+	bench_floor_dir(conf, dir);
+	turn_init(&t->writing, dir, "token.lock");
 	err = token_open(t, conf, &ec);
 	if (err == JY_OK) {
 		err = check(
@@ -326,21 +366,21 @@ fleet_floor_child(const char *conf, const char *custody, uint32_t seconds)
 		    stderr, "joinery-bench: floor: %s\n", err_detail(&ec, err));
 	}
 	token_close(t);
+	turn_fini(&t->writing);
 	free(t);
 	return err == JY_OK ? 0 : 1;
 }
 
 enum jy_err
-fleet_floor(const struct bench_instance *in, const struct bench_options *o,
-    double *keys_per_s, struct errctx *ec)
+fleet_floor(const struct bench_instance *in, const char *custody,
+    uint32_t seconds, double *keys_per_s, struct errctx *ec)
 {
-	char conf[BENCH_PATH_MAX], custody[16], seconds[16];
+	char conf[BENCH_PATH_MAX], how[16], time[16];
 	char *argv[] = { (char[]){ "joinery-bench" },
-		(char[]){ "--fleet-floor-child" }, conf, custody, seconds,
-		NULL };
+		(char[]){ "--fleet-floor-child" }, conf, how, time, NULL };
 
 	(void)snprintf(conf, sizeof(conf), "%s", in->conf);
-	(void)snprintf(custody, sizeof(custody), "%s", o->custody);
-	(void)snprintf(seconds, sizeof(seconds), "%u", o->seconds);
+	(void)snprintf(how, sizeof(how), "%s", custody);
+	(void)snprintf(time, sizeof(time), "%u", seconds);
 	return bench_floor_run(in->workers, argv, keys_per_s, ec);
 }

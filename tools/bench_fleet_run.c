@@ -125,20 +125,44 @@ fill(struct bench_instance *in, const struct bench_options *o, struct fleet *f,
 
 /* ---- its life ---- */
 
+static enum jy_err
+measure_bare(
+    const struct fleet_site *site, struct fleet_row *row, struct errctx *ec)
+{
+	const struct bench_options *o = site->options;
+
+	return strcmp(o->custody, "wrapped") == 0
+	    ? fleet_floor(&site->in, FLEET_BARE, o->seconds,
+		  &row->import_bare_per_s, ec)
+	    : JY_OK;
+}
+
+static enum jy_err
+measure_floor(
+    const struct fleet_site *site, double *keys_per_s, struct errctx *ec)
+{
+	const struct bench_options *o = site->options;
+
+	return fleet_floor(&site->in, o->custody, o->seconds, keys_per_s, ec);
+}
+
 /* The token's own work before and behind the import, on a busy machine. */
 static enum jy_err
 fill_between_floors(
     struct fleet_site *site, struct fleet_row *row, struct errctx *ec)
 {
 	double before = 0, behind = 0;
-	enum jy_err err = fleet_floor(&site->in, site->options, &before, ec);
+	enum jy_err err = measure_bare(site, row, ec);
 
+	if (err == JY_OK) {
+		err = measure_floor(site, &before, ec);
+	}
 	if (err == JY_OK) {
 		err = fill(&site->in, site->options, site->fleet, row, ec);
 	}
 	bench_server_stop(&site->in);
 	if (err == JY_OK) {
-		err = fleet_floor(&site->in, site->options, &behind, ec);
+		err = measure_floor(site, &behind, ec);
 	}
 	row->import_floor_per_s = (before + behind) / 2;
 	return err;
@@ -161,7 +185,7 @@ fleet_site_new(struct fleet_site *site, const struct bench_options *o,
 	enum jy_err err;
 
 	*site = (struct fleet_site){ .options = o, .devices = row->devices };
-	err = fleet_new(row->devices, &site->fleet, ec);
+	err = fleet_new(row->devices, o->order, &site->fleet, ec);
 	if (err == JY_OK) {
 		err = bench_instance_new(
 		    &site->in, row->token, row->workers, o, ec);

@@ -79,6 +79,7 @@ class BenchFleet(unittest.TestCase):
         self.assertAlmostEqual(
             row["import_ratio_to_floor"],
             row["import_per_s"] / row["import_floor_per_s"], delta=0.01)
+        self.assertEqual(row["import_bare_per_s"] > 0, custody == "wrapped")
         self.assertAlmostEqual(row["store_octets_per_device"],
                                row["store_bytes"] / row["devices"], delta=1)
         for name in ("joins", "joins_smallest_cache"):
@@ -106,7 +107,7 @@ class BenchFleet(unittest.TestCase):
 
     def test_the_key_cache_can_be_told(self):
         (row,) = self.rows("--token", "softokn", "--devices", "250",
-                           "--key-cache", "16")
+                           "--key-cache", "16", "--order", "7")
         self.assertGreater(row["joins"]["key_misses_per_join"], 0.5)
 
     def test_a_table_for_people(self):
@@ -133,6 +134,7 @@ class BenchFleet(unittest.TestCase):
                 (("--in-flight", "2049"), "from 1 to 2048"),
                 (("--key-cache", "15"), "a number from 16"),
                 (("--key-cache", "1000001"), "from 1 to 1000000"),
+                (("--order", "0"), "is not a number from 1 to"),
                 (("--joins", "5"), "unrecognized option"),
                 (("1000",), "usage: ")):
             with self.subTest(options=options):
