@@ -119,7 +119,7 @@ static void
 print_json(const struct plan *plan, const struct fleet_row *r, bool begin)
 {
 	(void)printf("%s\n {\"token\": \"%s\", \"custody\": \"%s\", "
-		     "\"workers\": %u, \"devices\": %u, "
+		     "\"workers\": %u, \"devices\": %u, \"order\": %u, "
 		     "\"import_per_s\": %.1f, \"import_floor_per_s\": %.1f, "
 		     "\"import_ratio_to_floor\": %.3f, "
 		     "\"import_bare_per_s\": %.1f, \"start_s\": %.3f, "
@@ -127,9 +127,10 @@ print_json(const struct plan *plan, const struct fleet_row *r, bool begin)
 		     "\"store_octets_per_device\": %.1f, "
 		     "\"front_rss_bytes\": %llu",
 	    begin ? "[" : ",", r->token, plan->options.custody, r->workers,
-	    r->devices, r->import_per_s, r->import_floor_per_s,
-	    r->import_per_s / r->import_floor_per_s, r->import_bare_per_s,
-	    r->start_s, (unsigned long long)r->store_bytes,
+	    r->devices, plan->options.order, r->import_per_s,
+	    r->import_floor_per_s, r->import_per_s / r->import_floor_per_s,
+	    r->import_bare_per_s, r->start_s,
+	    (unsigned long long)r->store_bytes,
 	    (double)r->store_bytes / r->devices,
 	    (unsigned long long)r->joins.after.front_rss_bytes);
 	print_json_workers("workers_rss_bytes", &r->joins.after, false);

@@ -24,7 +24,7 @@
 #define SLOTS_MAX 16
 #define PIN_MAX 64
 #define BLOB_LEN 24
-#define BOUND_LEN 67 /* what the MAC of a blob is over */
+#define BOUND_LEN (16 + 4 + 1 + 21 + BLOB_LEN) /* what binds it is over */
 #define CHECK_EVERY 16
 /* Objects a floor leaves in the token until its end, with resident custody. */
 #define RESIDENT_MAX 4096
@@ -351,7 +351,7 @@ fleet_floor_child(const char *conf, const char *custody, uint32_t seconds)
 	enum jy_err err;
 
 	t->resident = strcmp(custody, "resident") == 0;
-	t->bare = strcmp(custody, "bare") == 0;
+	t->bare = strcmp(custody, FLEET_BARE) == 0;
 	bench_floor_dir(conf, dir);
 	turn_init(&t->writing, dir, "token.lock");
 	err = token_open(t, conf, &ec);
@@ -375,12 +375,13 @@ enum jy_err
 fleet_floor(const struct bench_instance *in, const char *custody,
     uint32_t seconds, double *keys_per_s, struct errctx *ec)
 {
-	char conf[BENCH_PATH_MAX], how[16], time[16];
+	char conf[BENCH_PATH_MAX], custody_text[16], seconds_text[16];
 	char *argv[] = { (char[]){ "joinery-bench" },
-		(char[]){ "--fleet-floor-child" }, conf, how, time, NULL };
+		(char[]){ "--fleet-floor-child" }, conf, custody_text,
+		seconds_text, NULL };
 
 	(void)snprintf(conf, sizeof(conf), "%s", in->conf);
-	(void)snprintf(how, sizeof(how), "%s", custody);
-	(void)snprintf(time, sizeof(time), "%u", seconds);
+	(void)snprintf(custody_text, sizeof(custody_text), "%s", custody);
+	(void)snprintf(seconds_text, sizeof(seconds_text), "%u", seconds);
 	return bench_floor_run(in->workers, argv, keys_per_s, ec);
 }

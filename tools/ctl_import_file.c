@@ -23,8 +23,8 @@ struct place {
 	uint8_t euis[16]; /* DevEUI, JoinEUI: the order of the database */
 	uint8_t mark[MARK_LEN];
 	uint64_t offset;
-	uint32_t line;
-	uint32_t len; /* with its LF */
+	uint32_t line; /* what is beyond 2^32 - 1 is told as that */
+	uint32_t len;  /* with its LF */
 };
 
 struct import_file {
@@ -42,7 +42,7 @@ struct import_file {
 	char buf[READ_SIZE];
 
 	/* the second */
-	struct keyfile_reader in_lines; /* behind the header */
+	struct keyfile_reader behind_header;
 	struct place *places;
 	size_t n_places, room, next;
 };
@@ -231,7 +231,8 @@ is_device_line(const char *p, size_t len)
 }
 
 static void
-mark(struct import_file *f, const char *line, size_t len, uint8_t out[MARK_LEN])
+mark_of(
+    struct import_file *f, const char *line, size_t len, uint8_t out[MARK_LEN])
 {
 	uint8_t digest[SEAL_DIGEST_LEN];
 
@@ -239,25 +240,47 @@ mark(struct import_file *f, const char *line, size_t len, uint8_t out[MARK_LEN])
 	memcpy(out, digest, MARK_LEN);
 }
 
-/* Remember where a device is; p is its line. */
-static void
-add_place(struct import_file *f, const struct keyfile_device *device,
-    const char *p, size_t len)
+/* Have room for one more. */
+static enum ctl_exit
+make_room(struct ctl *ctl, struct import_file *f)
 {
+	size_t room = f->room == 0 ? PLACES_FIRST : 2 * f->room;
+	struct place *places;
+
+	if (f->n_places < f->room) {
+		return CTL_OK;
+	}
+	places = reallocarray(f->places, room, sizeof(places[0]));
+	if (places == NULL) {
+		return ctl_fail(ctl, CTL_LOCAL, "split the file",
+		    "%s: there is no memory for more than %zu devices", f->path,
+		    f->n_places);
+	}
+	f->places = places;
+	f->room = room;
+	return CTL_OK;
+}
+
+/* Remember where a device is; p is its line. */
+static enum ctl_exit
+add_place(struct ctl *ctl, struct import_file *f,
+    const struct keyfile_device *device, const char *p, size_t len)
+{
+	uint64_t line = f->reader.line;
+	enum ctl_exit exit = make_room(ctl, f);
 	struct place *place;
 
-	if (f->n_places == f->room) {
-		f->room = f->room == 0 ? PLACES_FIRST : 2 * f->room;
-		f->places = realloc(f->places, f->room * sizeof(f->places[0]));
-		jy_assert(f->places != NULL);
+	if (exit != CTL_OK) {
+		return exit;
 	}
 	place = &f->places[f->n_places++];
 	place->offset = f->offset - len;
-	place->line = (uint32_t)f->reader.line;
+	place->line = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX;
 	place->len = (uint32_t)len;
 	memcpy(place->euis, device->dev_eui.be, 8);
 	memcpy(place->euis + 8, device->join_eui.be, 8);
-	mark(f, p, len, place->mark);
+	mark_of(f, p, len, place->mark);
+	return CTL_OK;
 }
 
 static void
@@ -307,14 +330,14 @@ read_line(struct ctl *ctl, struct import_file *f, struct progress *progress,
 		tell_wrong(f, progress, f->reader.line, without_number(&ec));
 	} else if (*kind == KEYFILE_HEADER_END) {
 		f->sums.header = f->reader.header;
-		f->in_lines = f->reader;
+		f->behind_header = f->reader;
 	} else if (*kind == KEYFILE_DEVICE) {
 		add_check_values(f, &device);
-		add_place(f, &device, p, len);
+		exit = add_place(ctl, f, &device, p, len);
 	}
 	seal_digest_add(
 	    f->digest, p, *kind == KEYFILE_END ? f->reader.end.covered : len);
-	return CTL_OK;
+	return exit;
 }
 
 static int
@@ -323,7 +346,8 @@ by_euis(const void *a, const void *b)
 	const struct place *x = a, *y = b;
 	int order = memcmp(x->euis, y->euis, sizeof(x->euis));
 
-	return order != 0 ? order : (x->line > y->line) - (x->line < y->line);
+	return order != 0 ? order
+			  : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
 /* Put the places into order; of those of one device, the first stays. */
@@ -375,46 +399,67 @@ import_file_read(
 
 /* ---- the second reading ---- */
 
-/* All of a line, or it is not what it was. */
-static bool
-line_again(struct import_file *f, const struct place *place, char *line)
+/* All of a line or what there is of it; how much, or negative. */
+static ssize_t
+read_again(const struct import_file *f, const struct place *place,
+    char line[KEYFILE_LINE_MAX])
 {
-	uint8_t now[MARK_LEN];
-	ssize_t n;
+	size_t have = 0;
+	ssize_t n = 1;
 
-	do {
-		n = pread(f->fd, line, place->len, (off_t)place->offset);
-	} while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)place->len) {
-		return false;
+	while (n > 0 && have < place->len) {
+		n = pread(f->fd, line + have, place->len - have,
+		    (off_t)(place->offset + have));
+		if (n < 0 && errno == EINTR) {
+			n = 1;
+		} else if (n > 0) {
+			have += (size_t)n;
+		}
 	}
-	mark(f, line, place->len, now);
-	return memcmp(now, place->mark, sizeof(now)) == 0;
+	return n < 0 ? n : (ssize_t)have;
+}
+
+/* The device of a line that is what it was. */
+static bool
+parse_again(struct import_file *f, const struct place *place, const char *line,
+    size_t len, struct keyfile_device *device)
+{
+	struct keyfile_reader reader = f->behind_header;
+	enum keyfile_line kind;
+	uint8_t mark[MARK_LEN];
+
+	mark_of(f, line, len, mark);
+	return memcmp(mark, place->mark, sizeof(mark)) == 0 &&
+	    keyfile_read(&reader, line, len - 1, &kind, device, NULL) == JY_OK;
 }
 
 enum ctl_exit
 import_file_next(struct ctl *ctl, struct import_file *f, bool *more,
     struct keyfile_device *device, uint64_t *number)
 {
-	struct keyfile_reader reader = f->in_lines;
-	const struct place *place = &f->places[f->next];
+	const struct place *place;
 	char line[KEYFILE_LINE_MAX];
-	enum keyfile_line kind;
+	ssize_t len;
 
-	*more = f->next < f->n_places;
-	if (!*more) {
+	if (f->next == f->n_places) {
+		*more = false;
 		return CTL_OK;
 	}
-	f->next++;
-	*number = place->line;
-	if (!line_again(f, place, line) ||
-	    keyfile_read(&reader, line, place->len - 1, &kind, device, NULL) !=
-		JY_OK) {
+	place = &f->places[f->next];
+	len = read_again(f, place, line);
+	if (len < 0) {
+		return ctl_fail(
+		    ctl, CTL_LOCAL, NULL, "%s: %s", f->path, strerror(errno));
+	}
+	if (!parse_again(f, place, line, (size_t)len, device)) {
 		return ctl_fail(ctl, CTL_LOCAL,
 		    "get the file again; what was imported is what its maker "
 		    "wrote",
-		    "%s: line %llu was changed while the file was read",
-		    f->path, (unsigned long long)place->line);
+		    "%s: line %" PRIu32 " was changed while the file was read",
+		    f->path, place->line);
 	}
+	f->next++;
+	*more = true;
+	*number = place->line;
 	return CTL_OK;
 }

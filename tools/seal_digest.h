@@ -17,7 +17,7 @@ void seal_digest_add(struct seal_digest *d, const void *p, size_t len);
 /* *d is freed. */
 void seal_digest_end(struct seal_digest *d, uint8_t out[SEAL_DIGEST_LEN]);
 
-/* Of p alone; *d can be used for others. */
+/* Of p alone; what was added to *d before is forgotten. */
 void seal_digest_of(struct seal_digest *d, const void *p, size_t len,
     uint8_t out[SEAL_DIGEST_LEN]);
 

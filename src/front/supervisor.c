@@ -45,7 +45,7 @@ struct supervisor {
 	struct server *server;
 	struct worker_list workers;
 	unsigned n_slots;
-	unsigned next; /* for requests that any worker may have */
+	unsigned next; /* of workers equally busy, it is this one's turn */
 	bool ever_ready;
 	bool latched; /* the PIN was refused */
 	bool stopping;

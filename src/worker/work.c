@@ -104,7 +104,7 @@ unpack_request(struct work *w)
 {
 	const ProtobufCBinaryData *octets = &w->envelope->request;
 
-	return (Joinery__V1__Request *)unpack(&w->taken,
+	return (Joinery__V1__Request *)unpack(&w->request_arena,
 	    &joinery__v1__request__descriptor, octets->data, octets->len);
 }
 
@@ -153,16 +153,17 @@ work_open(struct work *w, const uint8_t *frame, size_t len)
 	w->joins = false;
 	w->note[0] = '\0';
 	w->audit_seq = 0;
-	w->taken = (struct arena){ 0 };
+	w->envelope_arena = (struct arena){ 0 };
+	w->request_arena = (struct arena){ 0 };
 	w->arena = (struct arena){ 0 };
 	w->asker.name[0] = '\0';
 	w->asker.peer.answer_url[0] = '\0';
 	err_clear(&w->ec);
 	joinery__v1__response__init(&w->response);
-	w->envelope = (Joinery__Corridor__Envelope *)unpack(
-	    &w->taken, &joinery__corridor__envelope__descriptor, frame, len);
+	w->envelope = (Joinery__Corridor__Envelope *)unpack(&w->envelope_arena,
+	    &joinery__corridor__envelope__descriptor, frame, len);
 	if (w->envelope == NULL) {
-		arena_reset(&w->taken);
+		arena_reset(&w->envelope_arena);
 	}
 	return w->envelope != NULL;
 }
@@ -309,5 +310,6 @@ work_end(
 	put_response(w, ctx, replies);
 	secret_wipe(&w->join.out.keys, sizeof(w->join.out.keys));
 	arena_reset(&w->arena);
-	arena_reset(&w->taken);
+	arena_reset(&w->request_arena);
+	arena_reset(&w->envelope_arena);
 }

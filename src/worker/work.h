@@ -19,13 +19,13 @@ struct work_ctx {
 };
 
 struct work {
-	struct arena taken; /* what came, apart: the answer has its bounds */
 	Joinery__Corridor__Envelope *envelope;
 	Joinery__V1__Request *request;
-	const struct call_def *def; /* NULL: no such call */
+	struct arena envelope_arena, request_arena; /* what these two are in */
+	const struct call_def *def;                 /* NULL: no such call */
 	struct asker asker;
 	struct sender sender; /* borrows request */
-	struct arena arena;
+	struct arena arena;   /* the answer */
 	Joinery__V1__Response response;
 	char note[CALL_NOTE_MAX]; /* the call's */
 	uint64_t audit_seq;       /* its event in the audit log; 0: none */

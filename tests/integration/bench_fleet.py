@@ -70,7 +70,8 @@ class BenchFleet(unittest.TestCase):
         self.assertLessEqual(joins["p50_us"], joins["p99_us"])
 
     def assert_row(self, row, custody):
-        self.assertEqual((row["workers"], row["custody"]), (2, custody))
+        self.assertEqual((row["workers"], row["custody"], row["order"]),
+                         (2, custody, 1000))
         for name in NUMBERS:
             self.assertGreater(row[name], 0, name)
         for name in PER_WORKER:
@@ -108,6 +109,7 @@ class BenchFleet(unittest.TestCase):
     def test_the_key_cache_can_be_told(self):
         (row,) = self.rows("--token", "softokn", "--devices", "250",
                            "--key-cache", "16", "--order", "7")
+        self.assertEqual(row["order"], 7)
         self.assertGreater(row["joins"]["key_misses_per_join"], 0.5)
 
     def test_a_table_for_people(self):

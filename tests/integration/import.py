@@ -14,7 +14,7 @@ import time
 import scenario
 from import_case import ImportCase, entry
 from key_leaks import forms, read_mapping
-from scenario import JOIN_EUI, Device, until
+from scenario import JOIN_EUI, Device
 
 import keyfile  # of tests/vectors, which scenario has added to the path
 
@@ -97,43 +97,6 @@ class Import(ImportCase):
         self.imports(same=150)
         for device in made[::60]:
             self.joins(device)
-
-    def test_changed_while_read(self):
-        """A line that is not what it was when the MAC was checked goes
-        nowhere."""
-        made = self.devices(*["1.0.4"] * 3)
-        self.file(made)
-        size = os.path.getsize(self.path)
-        os.kill(self.server.pid(), signal.SIGSTOP)
-        try:
-            running = self.start_import()
-            until(lambda: self.position(running.pid) == size, "it was read")
-            with open(self.path, "r+b") as f:
-                at = f.read().index(made[1].dev_eui.hex().encode())
-                f.seek(at)
-                f.write(made[1].dev_eui[::-1].hex().encode())
-        finally:
-            os.kill(self.server.pid(), signal.SIGCONT)
-        out, err = running.communicate(timeout=60)
-        self.assertEqual(running.returncode, 5, (out, err))
-        self.assertIn("line 6 was changed", json.loads(out)["error"]["message"])
-        self.absent(made[1])
-        self.absent(Device(self.server, "1.0.4", dev_eui=made[1].dev_eui[::-1]))
-        self.file(made)
-        summary, stderr, status = self.run_import()
-        self.assertEqual((status, stderr), (0, ""), summary)
-        self.joins(made[1])
-
-    def position(self, pid):
-        """How far a process has read our file; None: it has not opened it."""
-        for fd in os.listdir("/proc/%d/fd" % pid):
-            try:
-                if os.readlink("/proc/%d/fd/%s" % (pid, fd)) == self.path:
-                    with open("/proc/%d/fdinfo/%s" % (pid, fd)) as f:
-                        return int(f.readline().split()[1])
-            except FileNotFoundError:
-                pass
-        return None
 
     def test_sealed_by_joineryctl(self):
         """What "joineryctl seal" makes is imported."""

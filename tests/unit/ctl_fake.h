@@ -27,7 +27,7 @@ typedef bool fake_more(size_t i, Joinery__V1__Response *response);
 struct fake_run {
 	int status; /* exit status; 128 and more: a signal */
 	size_t requests;
-	uint8_t seen[65536]; /* every octet the server was sent */
+	uint8_t seen[262144]; /* every octet the server was sent */
 	size_t seen_len;
 	char out[65536];
 	char err[16384];

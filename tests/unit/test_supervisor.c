@@ -114,12 +114,12 @@ worker_of(const struct supervisor *sup, unsigned slot)
 	return NULL;
 }
 
+static const struct route any = { .keyed = false };
+
 /* Who is picked, of several times. */
 static void
 pick_some(struct supervisor *sup, bool picked[WORKERS])
 {
-	static const struct route any = { .keyed = false };
-
 	memset(picked, 0, WORKERS * sizeof(picked[0]));
 	for (size_t i = 0; i < 2 * WORKERS; i++) {
 		picked[supervisor_pick(sup, &any)->slot] = true;
@@ -163,8 +163,10 @@ test_pick(void **state)
 	keyed.hash = 1;
 	assert_ptr_equal(supervisor_pick(sup, &keyed), by_slot[2]);
 	for (unsigned i = 0; i < WORKERS; i++) {
+		by_slot[i]->state = WORKER_DRAINING;
 		by_slot[i]->in_flight = 0;
 	}
+	assert_null(supervisor_pick(sup, &any));
 }
 
 int
