@@ -67,11 +67,11 @@ largest(const struct bench_counters *c)
 static void
 print_head(void)
 {
-	(void)printf("%-8s %8s %9s %9s %6s %9s %7s %9s %9s %9s %7s %9s %6s %6s "
-		     "%9s %6s %6s\n",
-	    "token", "devices", "import/s", "floor/s", "ratio", "bare/s",
+	(void)printf("%-8s %8s %9s %9s %8s %9s %7s %9s %9s %9s %7s %9s %8s %6s "
+		     "%9s %8s %6s\n",
+	    "token", "devices", "import/s", "floor/s", "of floor", "bare/s",
 	    "start s", "front MiB", "work MiB", "own MiB", "oct/dev", "joins/s",
-	    "ratio", "misses", "small/s", "ratio", "misses");
+	    "of first", "misses", "small/s", "of first", "misses");
 }
 
 static void
@@ -79,8 +79,8 @@ print_row(const struct fleet_row *r)
 {
 	struct bench_memory max = largest(&r->joins.after);
 
-	(void)printf("%-8s %8u %9.0f %9.0f %6.2f %9.0f %7.2f %9.1f %9.1f %9.1f "
-		     "%7.0f %9.0f %6.2f %6.3f %9.0f %6.2f %6.3f\n",
+	(void)printf("%-8s %8u %9.0f %9.0f %8.2f %9.0f %7.2f %9.1f %9.1f %9.1f "
+		     "%7.0f %9.0f %8.2f %6.3f %9.0f %8.2f %6.3f\n",
 	    r->token, r->devices, r->import_per_s, r->import_floor_per_s,
 	    r->import_per_s / r->import_floor_per_s, r->import_bare_per_s,
 	    r->start_s, mib(r->joins.after.front_rss_bytes), mib(max.rss),

@@ -150,8 +150,9 @@ static const struct {
 	    "it first; of KEKs, \"joineryctl kek list\" shows what is in "
 	    "use" },
 	{ JOINERY__V1__ERROR_CODE__KEY_CHECK_FAILED,
-	    "the token opened something else than was sealed: was the import "
-	    "key replaced? \"joineryctl import-key show\"" },
+	    "the token opened something else than was sealed: was the file "
+	    "changed, or the import key replaced? \"joineryctl import-key "
+	    "show\"" },
 	{ JOINERY__V1__ERROR_CODE__DEVICE_RELEASED,
 	    "\"joineryctl device set ... --released no\" takes it back" },
 	{ JOINERY__V1__ERROR_CODE__ROOT_KEY_FORGED,

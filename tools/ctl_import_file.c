@@ -63,6 +63,11 @@ import_file_open(struct ctl *ctl, const char *path, struct import_file **out)
 		}
 		return exit;
 	}
+	if (S_ISDIR(st.st_mode)) {
+		(void)close(fd);
+		return ctl_fail(
+		    ctl, CTL_LOCAL, NULL, "%s: %s", path, strerror(EISDIR));
+	}
 	if (!S_ISREG(st.st_mode)) {
 		(void)close(fd);
 		return ctl_fail(ctl, CTL_LOCAL,
@@ -85,23 +90,13 @@ reading_begin(struct import_file *f)
 	f->check_values = seal_digest_new();
 }
 
-static void
-digest_drop(struct seal_digest **d)
-{
-	uint8_t unused[SEAL_DIGEST_LEN];
-
-	if (*d != NULL) {
-		seal_digest_end(*d, unused);
-		*d = NULL;
-	}
-}
-
 /* Drop what the first reading needed. */
 static void
 reading_end(struct import_file *f)
 {
-	digest_drop(&f->digest);
-	digest_drop(&f->check_values);
+	seal_digest_free(f->digest);
+	seal_digest_free(f->check_values);
+	f->digest = f->check_values = NULL;
 }
 
 void
@@ -109,7 +104,7 @@ import_file_close(struct import_file *f)
 {
 	if (f != NULL) {
 		(void)close(f->fd);
-		digest_drop(&f->marks);
+		seal_digest_free(f->marks);
 		free(f->places);
 		free(f);
 	}
@@ -183,19 +178,6 @@ next_line(struct ctl *ctl, struct import_file *f, const char **p, size_t *len)
 }
 
 /* ---- lines ---- */
-
-static void
-add_check_values(struct import_file *f, const struct keyfile_device *d)
-{
-	const struct keyfile_key *keys[] = { &d->nwk, &d->app };
-
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (keys[i]->present) {
-			seal_digest_add(f->check_values, keys[i]->check_value,
-			    sizeof(keys[i]->check_value));
-		}
-	}
-}
 
 /* Nothing may come behind the end line. */
 static enum ctl_exit
@@ -332,7 +314,7 @@ read_line(struct ctl *ctl, struct import_file *f, struct progress *progress,
 		f->sums.header = f->reader.header;
 		f->behind_header = f->reader;
 	} else if (*kind == KEYFILE_DEVICE) {
-		add_check_values(f, &device);
+		seal_digest_add_keys(f->check_values, &device);
 		exit = add_place(ctl, f, &device, p, len);
 	}
 	seal_digest_add(

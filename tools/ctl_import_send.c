@@ -482,8 +482,10 @@ take_results(struct import_send *s, struct batch *b,
 	adapt(s, b, sys_mono_us() - b->sent_us);
 	progress_show(s->progress, import_counts_all(s->counts));
 	if (s->options.strict && s->counts->refused > refused) {
-		return ctl_fail(
-		    s->ctl, CTL_REFUSED, go_on, "stopped: a line was refused");
+		return ctl_fail(s->ctl, CTL_REFUSED,
+		    "put the line right; what is done stays done, and the same "
+		    "command goes on",
+		    "stopped: a line was refused");
 	}
 	return CTL_OK;
 }

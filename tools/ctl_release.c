@@ -273,14 +273,8 @@ show_summary(struct release *r, uint64_t took_us)
 static void
 release_fini(struct release *r)
 {
-	uint8_t unused[SEAL_DIGEST_LEN];
-
-	if (r->digest != NULL) {
-		seal_digest_end(r->digest, unused);
-	}
-	if (r->check_values != NULL) {
-		seal_digest_end(r->check_values, unused);
-	}
+	seal_digest_free(r->digest);
+	seal_digest_free(r->check_values);
 	euis_fini(&r->euis);
 }
 

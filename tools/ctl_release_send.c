@@ -126,19 +126,6 @@ take_device(const Joinery__V1__ImportDevice *m, const struct euis_row *row,
 	    take_settings(m->settings, d) && take_nonces(m->nonces, d);
 }
 
-static void
-add_check_values(struct release *r, const struct keyfile_device *d)
-{
-	const struct keyfile_key *keys[] = { &d->nwk, &d->app };
-
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (keys[i]->present) {
-			seal_digest_add(r->check_values, keys[i]->check_value,
-			    sizeof(keys[i]->check_value));
-		}
-	}
-}
-
 /* ---- results ---- */
 
 /* May the same request be answered otherwise soon? */
@@ -179,7 +166,7 @@ write_device(struct sending *s, const struct euis_row *row,
 		return CTL_OK;
 	}
 	release_put(r, line, len);
-	add_check_values(r, &device);
+	seal_digest_add_keys(r->check_values, &device);
 	r->written++;
 	return CTL_OK;
 }

@@ -16,6 +16,7 @@
 #include "tools/ctl.h"
 #include "tools/ctl_seal.h"
 #include "tools/eui_set.h"
+#include "tools/seal_digest.h"
 #include "tools/seal_file.h"
 
 #define REFUSED_SHOWN 100 /* lines that are told one by one */
@@ -167,6 +168,9 @@ write_device(struct seal_run *run, struct errctx *ec)
 	}
 	if (err == JY_OK) {
 		err = seal_file_device(run->file, &device->d, ec);
+	}
+	if (err == JY_OK) {
+		seal_digest_add_keys(run->check_values, &device->d);
 	}
 	/* By now it cannot be the device's fault. */
 	return err == JY_EINVAL ? JY_EIO : err;
@@ -360,9 +364,13 @@ note_input(struct seal_run *run)
 static enum ctl_exit
 show_done(struct seal_run *run)
 {
+	char number[24], check_values[HEX_STR_LEN(SEAL_DIGEST_LEN)];
 	struct ctl *ctl = run->ctl;
-	char number[24];
+	uint8_t digest[SEAL_DIGEST_LEN];
 
+	seal_digest_end(run->check_values, digest);
+	run->check_values = NULL;
+	hex_format(digest, sizeof(digest), check_values);
 	if (ctl->show.json) {
 		json_number(&ctl->show.writer, "devices", run->devices);
 	} else {
@@ -372,6 +380,7 @@ show_done(struct seal_run *run)
 	}
 	show_named(&ctl->show, "import_key", run->fingerprint);
 	show_named(&ctl->show, "out", ctl_value(ctl, OUT));
+	show_named(&ctl->show, "check_values_sha256", check_values);
 	return CTL_OK;
 }
 
@@ -423,6 +432,7 @@ seal(struct seal_run *run)
 		run->device =
 		    (struct seal_device *)(void *)secret_data(run->memory);
 		run->seen = eui_set_new();
+		run->check_values = seal_digest_new();
 		err = file_begin(run, &ec);
 	}
 	if (err == JY_OK) {
@@ -458,6 +468,7 @@ verb_seal(struct ctl *ctl)
 	seal_file_abort(run->file);
 	seal_input_close(&run->input);
 	eui_set_free(run->seen);
+	seal_digest_free(run->check_values);
 	secret_free(run->memory);
 	free(run);
 	return exit;

@@ -120,6 +120,7 @@ struct seal_run {
 	char fingerprint[2 * KEYFILE_FINGERPRINT_LEN + 1]; /* in hexadecimal */
 	struct seal_file *file;
 	struct eui_set *seen;
+	struct seal_digest *check_values;
 	bool allow_weak;
 	uint64_t devices;
 	uint64_t skipped;

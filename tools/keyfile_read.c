@@ -461,6 +461,7 @@ read_header(struct keyfile_reader *r, struct span s, enum keyfile_line *kind,
 	const char *begin = header_lines[r->state].words;
 	size_t n = strlen(begin);
 	bool ok = s.len >= n && memcmp(s.p, begin, n) == 0;
+	bool converted = s.len > 0 && s.p[s.len - 1] == '\r';
 
 	s.p += ok ? n : 0;
 	s.len -= ok ? n : 0;
@@ -470,7 +471,10 @@ read_header(struct keyfile_reader *r, struct span s, enum keyfile_line *kind,
 		    : header_lines[r->state].read(r, s));
 	if (!ok) {
 		err_set(ec, JY_EINVAL, "line %llu: %s",
-		    (unsigned long long)r->line, header_lines[r->state].what);
+		    (unsigned long long)r->line,
+		    converted ? "it ends with CR LF: the file was converted on "
+				"its way, get it as it was"
+			      : header_lines[r->state].what);
 		r->state = FAILED;
 		return JY_EINVAL;
 	}
@@ -511,6 +515,9 @@ keyfile_read(struct keyfile_reader *r, const char *line, size_t len,
 enum jy_err
 keyfile_read_done(const struct keyfile_reader *r, struct errctx *ec)
 {
+	if (r->line == 0) {
+		return err_set(ec, JY_EINVAL, "the file is empty");
+	}
 	if (r->state != EXPECT_NOTHING) {
 		return err_set(ec, JY_EINVAL,
 		    "line %llu: the file ends here, without its end line",

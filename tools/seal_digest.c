@@ -30,9 +30,28 @@ seal_digest_add(struct seal_digest *d, const void *p, size_t len)
 }
 
 void
+seal_digest_add_keys(struct seal_digest *d, const struct keyfile_device *device)
+{
+	const struct keyfile_key *keys[] = { &device->nwk, &device->app };
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (keys[i]->present) {
+			seal_digest_add(d, keys[i]->check_value,
+			    sizeof(keys[i]->check_value));
+		}
+	}
+}
+
+void
 seal_digest_end(struct seal_digest *d, uint8_t out[SEAL_DIGEST_LEN])
 {
 	jy_assert(EVP_DigestFinal_ex(context(d), out, NULL) == 1);
+	EVP_MD_CTX_free(context(d));
+}
+
+void
+seal_digest_free(struct seal_digest *d)
+{
 	EVP_MD_CTX_free(context(d));
 }
 

@@ -115,7 +115,8 @@ class Import(ImportCase):
             self.server.dir + "/import.pem", "--out", self.path, "--net-id",
             "000013", "--as-id", "as.example.org")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.imports(created=1)
+        summary = self.imports(created=1)
+        self.assertIn(summary["check_values_sha256"], done.stdout)
         self.joins(device)
 
     def test_settings_and_nonces(self):
@@ -214,15 +215,23 @@ class Import(ImportCase):
         self.file(made, edit=lambda o: b"\n".join(o.split(b"\n")[:-2] + [b""]))
         self.fails("line 6: the file ends here, without its end line")
         self.file(made, edit=lambda o: b"")
-        self.fails("line")
+        self.fails("the file is empty")
         self.file(made, edit=lambda o: o + b"device\n")
         self.fails("behind")
         self.file(made, edit=lambda o: b"\xef\xbb\xbf" + o)
         self.fails("line 1")
         self.file(made, edit=lambda o: o.replace(b"\n", b"\r\n"))
-        self.fails("line 1")
+        self.fails("line 1: it ends with CR LF")
         self.file(made, edit=lambda o: o[:200] + b"0" * 3000 + o[200:])
         self.fails("line 4 is longer")
+
+    def test_no_regular_file(self):
+        for path, why in ((self.server.dir, "Is a directory"),
+                          ("/dev/null", "not a regular file"),
+                          (self.path, "No such file")):
+            summary, _, status = self.run_import(path=path)
+            self.assertEqual(status, 5)
+            self.assertIn(why, summary["error"]["message"])
 
     def test_wrong_import_key(self):
         key = rsa.generate_private_key(65537, 3072).public_key()

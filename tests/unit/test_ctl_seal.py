@@ -4,6 +4,7 @@
 tests/vectors/keyfile.py, which shares no code with it; what it refuses has a
 line and a reason, leaves no file, and never shows a key."""
 
+import hashlib
 import json
 import os
 import resource
@@ -315,9 +316,11 @@ class JsonLines(Seal):
         self.assertEqual(len(answer["notes"]), 1)
         self.assertEqual(answer["error"]["code"], "LOCAL")
         done = self.run_ctl(f"{HEAD}\n{ROW}\n", "--json")
+        check_value = keyfile.cmac(bytes.fromhex(APP), bytes(16))[:4]
         self.assertEqual(json.loads(done.stdout), {
             "format": "csv", "devices": 1, "out": self.out,
-            "import_key": keyfile.fingerprint(PRIVATE.public_key())})
+            "import_key": keyfile.fingerprint(PRIVATE.public_key()),
+            "check_values_sha256": hashlib.sha256(check_value).hexdigest()})
 
 
 def tts(**more):
