@@ -170,7 +170,7 @@ token_close(struct raw *t)
 
 /* ---- keys ---- */
 
-static CK_BBOOL yes = CK_TRUE;
+static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
 static CK_KEY_TYPE aes = CKK_AES;
 
@@ -229,8 +229,12 @@ unwrap(struct raw *t, CK_OBJECT_HANDLE *out)
 		ATTR(CKA_PRIVATE, yes),
 		ATTR(CKA_SENSITIVE, yes),
 		ATTR(CKA_EXTRACTABLE, leaves),
-		ATTR(CKA_SIGN, yes),
+		ATTR(CKA_ENCRYPT, no),
 		ATTR(CKA_DECRYPT, stays),
+		ATTR(CKA_SIGN, yes),
+		ATTR(CKA_VERIFY, no),
+		ATTR(CKA_WRAP, no),
+		ATTR(CKA_UNWRAP, no),
 		ATTR(CKA_DERIVE, stays),
 	};
 
