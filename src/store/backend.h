@@ -100,8 +100,6 @@ struct store_ops {
 	enum jy_err (*device_get)(struct store_db *db,
 	    const struct device_id *id, struct device_row *row,
 	    struct errctx *ec);
-	enum jy_err (*device_put)(struct store_db *db,
-	    const struct device_row *row, struct errctx *ec);
 	/* Set err of every entry, unless an error hit all: it is returned. */
 	enum jy_err (*device_put_batch)(struct store_db *db,
 	    const struct device_batch *batch, struct errctx *ec);

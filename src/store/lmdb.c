@@ -16,7 +16,6 @@ const struct store_ops store_lmdb_ops = {
 	.join_commit = lmdb_join_commit,
 	.refusal_get = lmdb_refusal_get,
 	.device_get = lmdb_device_get,
-	.device_put = lmdb_device_put,
 	.device_put_batch = lmdb_device_put_batch,
 	.device_delete = lmdb_device_delete,
 	.device_list = lmdb_device_list,

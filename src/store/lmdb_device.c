@@ -149,30 +149,6 @@ row_write(
 	return err == JY_OK ? device_row_put(t, &new) : err;
 }
 
-static enum jy_err
-device_write(struct txn *t, const void *arg)
-{
-	const struct device_row *row = arg;
-	struct device_row old = { 0 };
-	enum jy_err err = device_row_get(t, &row->id, &old);
-
-	if (err != JY_OK && err != JY_ENOTFOUND) {
-		return err;
-	}
-	err = revision_check(t, &old, row);
-	if (err == JY_OK) {
-		err = name_check(t, row);
-	}
-	return err == JY_OK ? row_write(t, &old, row) : err;
-}
-
-enum jy_err
-lmdb_device_put(
-    struct store_db *db, const struct device_row *row, struct errctx *ec)
-{
-	return txn_update(lmdb_of(db), device_write, row, ec);
-}
-
 /* Raise the nonces of a device. */
 static enum jy_err
 nonces_start(struct txn *t, const struct device_change *c)

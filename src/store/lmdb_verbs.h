@@ -18,8 +18,6 @@ enum jy_err lmdb_refusal_get(struct store_db *db, const struct device_id *id,
     struct refusal_row *row, struct errctx *ec);
 enum jy_err lmdb_device_get(struct store_db *db, const struct device_id *id,
     struct device_row *row, struct errctx *ec);
-enum jy_err lmdb_device_put(
-    struct store_db *db, const struct device_row *row, struct errctx *ec);
 enum jy_err lmdb_device_put_batch(
     struct store_db *db, const struct device_batch *batch, struct errctx *ec);
 enum jy_err lmdb_device_delete(struct store_db *db, const struct device_id *id,

@@ -287,15 +287,6 @@ device_put(struct memory *m, const struct device_row *row, struct errctx *ec)
 	return list_put(&m->devices, &new, ec);
 }
 
-static enum jy_err
-mem_device_put(
-    struct store_db *db, const struct device_row *row, struct errctx *ec)
-{
-	struct memory *m = memory_lock(db);
-
-	return memory_written(m, device_put(m, row, ec));
-}
-
 /* Raise the nonces of a device, whose row is there. */
 static enum jy_err
 nonces_start(struct memory *m, const struct device_id *id,
@@ -538,7 +529,6 @@ const struct store_ops store_memory_ops = {
 	.join_commit = mem_join_commit,
 	.refusal_get = mem_refusal_get,
 	.device_get = mem_device_get,
-	.device_put = mem_device_put,
 	.device_put_batch = mem_device_put_batch,
 	.device_delete = mem_device_delete,
 	.device_list = mem_device_list,

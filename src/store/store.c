@@ -165,15 +165,6 @@ store_device_get(struct store *s, const struct device_id *id,
 }
 
 enum jy_err
-store_device_put(
-    struct store *s, const struct device_row *row, struct errctx *ec)
-{
-	enum jy_err err = row_check_device(row, ec);
-
-	return err == JY_OK ? s->ops->device_put(s->db, row, ec) : err;
-}
-
-enum jy_err
 store_device_put_batch(struct store *s, struct device_change *const changes[],
     size_t n, struct errctx *ec)
 {
@@ -211,6 +202,17 @@ store_device_put_batch(struct store *s, struct device_change *const changes[],
 	}
 	free(good);
 	return err;
+}
+
+enum jy_err
+store_device_put(
+    struct store *s, const struct device_row *row, struct errctx *ec)
+{
+	struct device_change change = { .row = *row, .ec = ec };
+	struct device_change *list[] = { &change };
+	enum jy_err err = store_device_put_batch(s, list, 1, ec);
+
+	return err != JY_OK ? err : change.err;
 }
 
 void
