@@ -25,7 +25,6 @@
 #define PIN_MAX 64
 #define BLOB_LEN 24
 #define BOUND_LEN (16 + 4 + 1 + 21 + BLOB_LEN) /* what binds it is over */
-#define CHECK_EVERY 16
 /* Objects a floor leaves in the token until its end, with resident custody. */
 #define RESIDENT_MAX 4096
 
@@ -242,21 +241,19 @@ unwrap(struct raw *t, CK_OBJECT_HANDLE *out)
 	    sizeof(t->blob), attrs, ARRAY_LEN(attrs), out);
 }
 
-/* The key that wraps the others, as custody has it. */
+/* The key that wraps the others: with wrapped custody it stays. */
 static CK_RV
 make_storage(struct raw *t)
 {
+	const struct use u = { .len = 32,
+		.stays = t->bare || t->resident ? no : yes,
+		.wraps = yes };
 	CK_RV rv;
 
-	if (t->bare || t->resident) {
-		return generate(
-		    t, (struct use){ .len = 32, .wraps = yes }, &t->storage);
-	}
 	(void)turn_take(&t->writing);
-	rv = generate(t, (struct use){ .len = 32, .stays = yes, .wraps = yes },
-	    &t->storage);
+	rv = generate(t, u, &t->storage);
 	turn_leave(&t->writing);
-	if (rv == CKR_OK) {
+	if (rv == CKR_OK && u.stays) {
 		t->made[t->made_count++] = t->storage;
 	}
 	return rv;

@@ -137,32 +137,26 @@ measure_bare(
 	    : JY_OK;
 }
 
-static enum jy_err
-measure_floor(
-    const struct fleet_site *site, double *keys_per_s, struct errctx *ec)
-{
-	const struct bench_options *o = site->options;
-
-	return fleet_floor(&site->in, o->custody, o->seconds, keys_per_s, ec);
-}
-
 /* The token's own work before and behind the import, on a busy machine. */
 static enum jy_err
 fill_between_floors(
     struct fleet_site *site, struct fleet_row *row, struct errctx *ec)
 {
+	const struct bench_options *o = site->options;
 	double before = 0, behind = 0;
 	enum jy_err err = measure_bare(site, row, ec);
 
 	if (err == JY_OK) {
-		err = measure_floor(site, &before, ec);
+		err =
+		    fleet_floor(&site->in, o->custody, o->seconds, &before, ec);
 	}
 	if (err == JY_OK) {
-		err = fill(&site->in, site->options, site->fleet, row, ec);
+		err = fill(&site->in, o, site->fleet, row, ec);
 	}
 	bench_server_stop(&site->in);
 	if (err == JY_OK) {
-		err = measure_floor(site, &behind, ec);
+		err =
+		    fleet_floor(&site->in, o->custody, o->seconds, &behind, ec);
 	}
 	row->import_floor_per_s = (before + behind) / 2;
 	return err;

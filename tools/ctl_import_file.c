@@ -38,7 +38,7 @@ struct import_file {
 	bool eof;
 	uint64_t offset; /* in the file, of the next line */
 	struct keyfile_reader reader;
-	struct seal_digest *digest, *check_values;
+	struct seal_digest *digest, *check_values; /* NULL at its end */
 	char buf[READ_SIZE];
 
 	/* the second */
@@ -78,25 +78,11 @@ import_file_open(struct ctl *ctl, const char *path, struct import_file **out)
 	f->path = path;
 	f->fd = fd;
 	f->marks = seal_digest_new();
-	*out = f;
-	return CTL_OK;
-}
-
-static void
-reading_begin(struct import_file *f)
-{
-	keyfile_reader_init(&f->reader);
 	f->digest = seal_digest_new();
 	f->check_values = seal_digest_new();
-}
-
-/* Drop what the first reading needed. */
-static void
-reading_end(struct import_file *f)
-{
-	seal_digest_free(f->digest);
-	seal_digest_free(f->check_values);
-	f->digest = f->check_values = NULL;
+	keyfile_reader_init(&f->reader);
+	*out = f;
+	return CTL_OK;
 }
 
 void
@@ -105,6 +91,8 @@ import_file_close(struct import_file *f)
 	if (f != NULL) {
 		(void)close(f->fd);
 		seal_digest_free(f->marks);
+		seal_digest_free(f->digest);
+		seal_digest_free(f->check_values);
 		free(f->places);
 		free(f);
 	}
@@ -365,14 +353,12 @@ import_file_read(
 	enum keyfile_line kind = KEYFILE_HEADER;
 	enum ctl_exit exit = CTL_OK;
 
-	reading_begin(f);
 	while (exit == CTL_OK && kind != KEYFILE_END) {
 		exit = read_line(ctl, f, progress, &kind);
 	}
 	if (exit == CTL_OK) {
 		exit = finish(ctl, f);
 	}
-	reading_end(f);
 	if (exit == CTL_OK) {
 		sort_places(f, progress);
 	}

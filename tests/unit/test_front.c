@@ -121,12 +121,16 @@ test_route_batch(void **state)
 	device.id = &id;
 	r.call_case = JOINERY__V1__REQUEST__CALL_IMPORT_BATCH;
 	r.import_batch = &import;
+	assert_int_equal(route(&r, &got), JY_OK);
+	assert_false(got.keyed);
 	import.n_devices = 1;
 	import.devices = devices;
 	assert_int_equal(route(&r, &got), JY_OK);
 	assert_false(got.keyed);
 	r.call_case = JOINERY__V1__REQUEST__CALL_RELEASE_BATCH;
 	r.release_batch = &release;
+	assert_int_equal(route(&r, &got), JY_OK);
+	assert_false(got.keyed);
 	release.n_devices = 1;
 	release.devices = ids;
 	assert_int_equal(route(&r, &got), JY_OK);
